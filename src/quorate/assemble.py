@@ -1,0 +1,300 @@
+"""The one place that wires a cell together: core, protocol, shell, domains. Ring 1: trusted in fact, with host privilege.
+
+It boots the replicas, hands their lanes to the shell, ends the domains of those that lost their vote, and keeps the
+core told of their memory. It decides nothing about requests. Observers are given facts; the cell runs without any.
+"""
+
+import asyncio
+import os
+import resource
+import secrets
+import shutil
+import socket
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+
+from .config import Config, Replica, Variant
+from .domains import interpreter
+from .domains.make import make
+from .domains.port import Domain, Recipe, Usage
+from .drills import edge
+from .trusted.coordinator import Coordinator
+from .trusted.errors import OperatorFault
+from .trusted.messages import Cause, Convicted, Notice, QuorumLost, Retired, Role
+from .trusted.protocol import Protocol
+from .trusted.protocols.redis.base import Settings
+from .trusted.protocols.redis.dialect import RedisProtocol
+from .trusted.shell import Shell
+
+BOOT_SECONDS_MAX = 30.0
+BOOT_POLL_SECONDS = 0.005
+BOOT_REPLY_SECONDS_MAX = 2.0
+DRAIN_NS_MAX = 5_000_000_000
+MEASURE_SECONDS = 1.0
+# Growing writes are allowed again once memory is this much below its limit.
+MEMORY_LOW_SHARE = 0.95
+DESCRIPTORS_OF_OUR_OWN = 256
+
+Progress = Callable[[str, str], None]
+OnNotices = Callable[[list[Notice]], None]
+
+
+class Seat:
+    """One seat: the replica in it, the variant that it is, and how far it got."""
+
+    def __init__(self, index: int, replica: Replica, variant: Variant, domain: Domain) -> None:
+        self.index = index
+        self.replica = replica
+        self.variant = variant
+        self.domain = domain
+        self.cause = ""
+        self.last_slot = 0
+        self.usage = Usage(0, 0)
+        self.faults: set[str] = set()
+
+
+class Cell:
+    """A running cell. `start` boots it, `stop` drains it and leaves nothing behind."""
+
+    def __init__(self, config: Config, on_notices: OnNotices, progress: Progress) -> None:
+        self.config = config
+        self.protocol = make_protocol(config)
+        self.core = Coordinator(config.cell.f, self.protocol, config.limits)
+        self.seats: list[Seat] = []
+        self.is_draining = False
+        self.stopping = asyncio.Event()
+        self.shell = Shell(self.core, self._noticed)
+        self._on_notices = on_notices
+        self._progress = progress
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._directory = config.cell.state / "domains"
+
+    async def start(self, listener: socket.socket) -> None:
+        """Boot all replicas, then serve clients on `listener`. On failure nothing is left running."""
+        self._check_descriptors()
+        shutil.rmtree(self._directory, ignore_errors=True)
+        self.seats = [self._seat(index, replica) for index, replica in enumerate(self.config.replicas)]
+        try:
+            async with asyncio.TaskGroup() as boots:
+                for seat in self.seats:
+                    boots.create_task(self._boot(seat))
+        except ExceptionGroup as group:
+            await self._kill_all()
+            raise first_fault(group) from group
+        self._begin(self._measure())
+        await self.shell.listen(listener)
+
+    async def stop(self) -> None:
+        """Answer what is decided, close every connection, end every domain. Leaves no process, directory or socket."""
+        self.is_draining = True
+        await self.shell.drain(DRAIN_NS_MAX)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._kill_all()
+
+    async def inject(self, name: str, fault: str, is_on: bool) -> None:
+        """Begin or end a drill. Raises `OperatorFault` when the cell does not allow it."""
+        if not self.config.cell.drills:
+            raise OperatorFault("this cell allows no drills", "set cell.drills = true")
+        seat = next((seat for seat in self.seats if seat.replica.name == name), None)
+        if seat is None:
+            names = ", ".join(seat.replica.name for seat in self.seats)
+            raise OperatorFault(f"there is no replica {name!r}", f"the replicas are: {names}")
+        if self.core.roles[seat.index] is not Role.VOTING:
+            raise OperatorFault(f"replica {name} is {self.core.roles[seat.index].value}, it has no vote to spoil")
+        if not is_on:
+            self._end_drill(seat, fault)
+        else:
+            await self._begin_drill(seat, fault)
+
+    async def _begin_drill(self, seat: Seat, fault: str) -> None:
+        colluders = [other for other in self.seats if "collude" in other.faults and other is not seat]
+        if fault == "collude" and len(colluders) >= self.core.f:
+            raise OperatorFault(f"f = {self.core.f}: more colluders than f can make the cell lie")
+        seat.faults.add(fault)
+        if fault == "crash":
+            await seat.domain.kill()
+        elif fault == "hog":
+            await seat.domain.hog()
+        else:
+            self.shell.lanes[seat.index].edge = edge(fault, self.protocol.scanner(), seat.index)
+
+    def _end_drill(self, seat: Seat, fault: str) -> None:
+        if fault in ("crash", "hog"):
+            raise OperatorFault(f"{fault} ends with the replica's domain")
+        seat.faults.discard(fault)
+        self.shell.lanes[seat.index].edge = None
+
+    # Booting.
+
+    def _seat(self, index: int, replica: Replica) -> Seat:
+        variant = self.config.variants[replica.variants[0]]
+        domain = make(replica.domain, recipe(replica, variant), self._directory / replica.name, index)
+        return Seat(index, replica, variant, domain)
+
+    async def _boot(self, seat: Seat) -> None:
+        name = seat.replica.name
+        self._progress(name, "booting")
+        await seat.domain.start()
+        sock = await self._first_answer(seat)
+        self._progress(name, "voting")
+        await self.shell.adopt(seat.index, sock)
+        self._begin(self._supervise(seat))
+
+    async def _first_answer(self, seat: Seat) -> socket.socket:
+        """A connection over which the service has answered. Raises `OperatorFault` when none does in time."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + BOOT_SECONDS_MAX
+        end = asyncio.ensure_future(seat.domain.ended())
+        try:
+            while loop.time() < give_up and not end.done():
+                sock = await self._try_lane(seat.domain)
+                if sock is not None:
+                    return sock
+                await asyncio.sleep(BOOT_POLL_SECONDS)
+        finally:
+            if not end.done():
+                end.cancel()
+                with suppress(asyncio.CancelledError):
+                    await end
+        console = (await seat.domain.kill()).console
+        raise OperatorFault(f"replica {seat.replica.name} did not become ready\n{console}".rstrip(), "see its output")
+
+    async def _try_lane(self, domain: Domain) -> socket.socket | None:
+        request, expected = self.protocol.probe()
+        loop = asyncio.get_running_loop()
+        try:
+            sock = await domain.connect()
+        except OSError:
+            return None
+        try:
+            async with asyncio.timeout(BOOT_REPLY_SECONDS_MAX):
+                await loop.sock_sendall(sock, request)
+                reply = b""
+                while len(reply) < len(expected):
+                    data = await loop.sock_recv(sock, len(expected) - len(reply))
+                    if not data:
+                        break
+                    reply += data
+            if reply == expected:
+                return sock
+        except (OSError, TimeoutError):
+            pass
+        sock.close()
+        return None
+
+    def _check_descriptors(self) -> None:
+        """Each client takes a descriptor: raise our limit as far as it goes, and lower the number of clients to it."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = self.config.limits.clients_max + DESCRIPTORS_OF_OUR_OWN
+        if soft < wanted:
+            soft = min(wanted, hard) if hard != resource.RLIM_INFINITY else wanted
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            raise OperatorFault(
+                f"limits.clients_max needs {wanted} open files, and this process may have {soft}",
+                "raise the limit (ulimit -n), or lower limits.clients_max",
+            )
+
+    # Running.
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _noticed(self, notices: list[Notice]) -> None:
+        for notice in notices:
+            if isinstance(notice, Convicted | Retired):
+                seat = self.seats[notice.seat]
+                seat.cause = notice.cause.value
+                seat.last_slot = notice.slot
+                self._begin(self._end_replica(seat))
+            elif isinstance(notice, QuorumLost) and self.config.cell.on_quorum_lost == "halt":
+                self.stopping.set()
+        self._on_notices(notices)
+
+    async def _end_replica(self, seat: Seat) -> None:
+        """A replica without a vote does no more: its lane is closed and its domain ended."""
+        seat.usage = seat.domain.usage()
+        self.shell.lanes[seat.index].transport.close()
+        await seat.domain.kill()
+
+    async def _supervise(self, seat: Seat) -> None:
+        await seat.domain.ended()
+        if not self.is_draining:
+            self.shell.lane_broke(seat.index, Cause.CRASH)
+
+    async def _measure(self) -> None:
+        limit = self.config.limits.memory_bytes_max
+        is_full = False
+        while True:
+            voting = [seat for seat in self.seats if self.core.roles[seat.index] is Role.VOTING]
+            for seat in voting:
+                seat.usage = seat.domain.usage()
+            if limit:
+                most = max((seat.usage.resident_bytes for seat in voting), default=0)
+                is_full = most > (limit * MEMORY_LOW_SHARE if is_full else limit)
+                self.protocol.memory_measured(is_full)
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    async def _kill_all(self) -> None:
+        await asyncio.gather(*(seat.domain.kill() for seat in self.seats), return_exceptions=True)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def make_protocol(config: Config) -> Protocol:
+    """The cell's protocol, with what the operator decided about it."""
+    scripts = frozenset(digest.encode() for digest in config.cell.scripts)
+    settings = Settings(config.cell.password() or b"", scripts)
+    return RedisProtocol(config.limits, settings, secrets.token_bytes(32))
+
+
+def recipe(replica: Replica, variant: Variant) -> Recipe:
+    """The variant, made concrete for one seat. A service written in Python may read this interpreter and package."""
+    is_python = variant.program == interpreter.interpreter()
+    return Recipe(
+        replica=replica.name,
+        variant=variant.name,
+        program=variant.program,
+        args=variant.args,
+        env=variant.env,
+        preload=variant.preload,
+        root=variant.root,
+        readable=interpreter.readable() if is_python else (),
+        memory_bytes_max=variant.memory,
+    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to where clients will come. Raises `OperatorFault` when it cannot be had."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, proto)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        # Binding a port that another process listens on succeeds only until one of the two listens.
+        sock.listen(4096)
+    except OSError as error:
+        raise OperatorFault(
+            f"cannot listen on {host}:{port}: {os.strerror(error.errno) if error.errno else error}",
+            "stop what uses the port, or set cell.listen to another",
+        ) from None
+    sock.setblocking(False)
+    return sock
+
+
+def first_fault(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The operator's fault among several errors, or else the first error."""
+    faults = group.subgroup(OperatorFault)
+    first: BaseException = faults or group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
+
+
+def private_directory(path: Path) -> None:
+    """Make a directory that only we may enter."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,55 @@
+"""`quorate doctor`: what this machine has of what quorate uses, and what each missing piece costs.
+
+Finds out by trying, and changes nothing. What concerns domains is known by `domains.probe`, the rest is found here.
+"""
+
+import platform
+import shutil
+import sys
+from dataclasses import asdict
+
+from ..compiled import available
+from ..domains.probe import Finding, probe
+from . import screen
+
+# Programs and what is missing without them; the packages are those of Debian.
+PROGRAMS = (
+    ("redis-server", "examples/redis.toml and `bench versus` cannot run; examples/kv.toml can", "redis-server"),
+    ("redis-cli", "no ordinary client to try a cell with", "redis-tools"),
+    ("redis-benchmark", "`bench versus` cannot run", "redis-tools"),
+    ("haproxy", "`bench versus` cannot run", "haproxy"),
+)
+
+
+def doctor(as_json: bool) -> None:
+    """Show every piece, whether it was found, and what its absence costs."""
+    findings = [_python(), *probe().findings(), _compiled(), *map(_program, PROGRAMS)]
+    if as_json:
+        lacking = [finding.name for finding in findings if not finding.good]
+        screen.print_json({"lacking": lacking, "findings": [asdict(finding) for finding in findings]})
+        return
+    shown = screen.table("What this machine offers", "piece", "", "found", "what that costs", "what to do")
+    for finding in findings:
+        advice = ("-", "-") if finding.good else (finding.costs, finding.hint or "-")
+        screen.add(shown, finding.name, "good" if finding.good else "LACKING", finding.found, *advice)
+    screen.output().print(shown)
+
+
+def _python() -> Finding:
+    found = f"{platform.python_implementation()} {platform.python_version()} at {sys.executable}"
+    costs = "quorate is not tested with it"
+    return Finding("Python", found, sys.version_info >= (3, 11), costs, "install Python 3.11 or later")
+
+
+def _compiled() -> Finding:
+    count = len(available())
+    found = f"{count} modules of the trusted core" if count else "none of these sources"
+    return Finding(
+        "compiled build", found, bool(count), "each request takes more of the coordinator's CPU", "make setup"
+    )
+
+
+def _program(row: tuple[str, str, str]) -> Finding:
+    name, costs, package = row
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    return Finding(name, found or "missing", found is not None, costs, f"apt-get install {package}")

@@ -1,0 +1,80 @@
+"""`quorate status` and `quorate inject`: what is asked of a running cell over its control socket."""
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ..observe.control import ask
+from ..observe.logs import printable
+from ..observe.register import find
+from ..observe.snapshot import CellSnapshot, ReplicaSnapshot
+from ..trusted.errors import OperatorFault
+from . import screen
+
+
+def status(cell: str | None, as_json: bool) -> None:
+    """Show a running cell. Raises `OperatorFault` when there is none, or when it does not answer."""
+    reply = ask(find(cell).control, {"do": "status"})
+    data = reply.get("status")
+    if not isinstance(data, dict):
+        raise OperatorFault("the cell answered without its status", "do cell and command have the same release?")
+    if as_json:
+        screen.print_json(data)
+        return
+    try:
+        snapshot = CellSnapshot.from_json(data)
+    except (TypeError, AttributeError):
+        raise OperatorFault("the cell's status cannot be read", "do cell and command have the same release?") from None
+    screen.output().print(render(snapshot))
+
+
+def inject(cell: str | None, replica: str, fault: str, is_on: bool) -> None:
+    """Start or end a fault at one replica's edge. Raises `OperatorFault` when the cell refuses: drills may be off."""
+    entry = find(cell)
+    ask(entry.control, {"do": "inject", "replica": replica, "fault": fault, "on": is_on})
+    done = "is injected into" if is_on else "is taken from"
+    screen.output().print(f"{fault} {done} replica {replica} of cell {entry.name}", soft_wrap=True)
+
+
+def render(snapshot: CellSnapshot) -> RenderableType:
+    """The screen of one cell."""
+    head = [
+        f"cell {snapshot.name}: {snapshot.state}, {snapshot.protocol} on {snapshot.listen}, f = {snapshot.f}",
+        f"process {snapshot.pid}, up {_duration(snapshot.uptime_seconds)}, {snapshot.clients} clients",
+        f"slot {snapshot.slot}, {snapshot.requests} requests, {snapshot.split} split, {snapshot.unanswered} unanswered",
+    ]
+    columns = ("replica", "variant", "domain", "role", "slot#", "backlog#", "dissents#", "pid#", "memory#", "CPU#")
+    seats = screen.table("Replicas", *columns, "cause")
+    for replica in snapshot.replicas:
+        screen.add(seats, *_row(replica))
+    notes = list(snapshot.warnings)
+    if snapshot.seats_empty:
+        notes.append(f"{snapshot.seats_empty} of {len(snapshot.replicas)} seats have no voting replica")
+    if snapshot.evidence_dropped:
+        notes.append(f"{snapshot.evidence_dropped} records of evidence could not be kept")
+    texts = [Text(printable(line)) for line in head]
+    return Group(*texts, seats, *(Text(f"warning: {printable(note)}", style="bold yellow") for note in notes))
+
+
+def _row(replica: ReplicaSnapshot) -> tuple[object, ...]:
+    return (
+        replica.name,
+        replica.variant,
+        replica.domain,
+        replica.role,
+        replica.slot,
+        replica.backlog,
+        replica.dissents,
+        "-" if replica.pid is None else replica.pid,
+        screen.size(replica.resident_bytes),
+        f"{replica.cpu_seconds:.1f} s",
+        printable(replica.cause) or "-",
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (rest, "s"))
+    shown = [f"{count} {unit}" for count, unit in parts if count]
+    return " ".join(shown[:2]) or "0 s"

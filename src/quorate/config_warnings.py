@@ -1,0 +1,60 @@
+"""What an operator should know about a configuration that is allowed, yet weaker than it looks.
+
+Knows only a checked `Config`. Read by `check`, `run` and the cell's snapshot.
+"""
+
+from collections import Counter
+
+from .config import Config, Variant
+
+
+def warnings(config: Config) -> tuple[str, ...]:
+    """Everything worth a warning about `config`, one sentence each, the gravest first."""
+    return (*_isolation(config), *_diversity(config), *_exposure(config), *_leftovers(config))
+
+
+def _isolation(config: Config) -> list[str]:
+    bare = [replica.name for replica in config.replicas if replica.domain == "process"]
+    return [f"{', '.join(bare)}: domain process is no isolation, for development only"] if bare else []
+
+
+def _recipe(variant: Variant) -> tuple[object, ...]:
+    return (variant.root, variant.program, variant.args, tuple(variant.env.items()), variant.preload)
+
+
+def _diversity(config: Config) -> list[str]:
+    first = [config.variants[replica.variants[0]] for replica in config.replicas]
+    alike = Counter(map(_recipe, first))
+    names = [
+        ", ".join(
+            replica.name for replica, variant in zip(config.replicas, first, strict=True) if _recipe(variant) == key
+        )
+        for key, count in alike.items()
+        if count > 1
+    ]
+    return [f"{group}: the same recipe, so one bug can make all of them wrong at once" for group in names]
+
+
+def _exposure(config: Config) -> list[str]:
+    found = []
+    if config.cell.drills:
+        found.append("drills are on: this machine's user can inject faults into replicas")
+    if not config.cell.listen.is_loopback:
+        found.append(f"{config.cell.listen} is open to other machines, without encryption")
+    return found
+
+
+def _leftovers(config: Config) -> list[str]:
+    found = []
+    used = {name for replica in config.replicas for name in replica.variants}
+    unused = [name for name in config.variants if name not in used]
+    if unused:
+        found.append(f"no replica uses the variant {', '.join(unused)}")
+    deaf = [variant.name for variant in config.variants.values() if not _is_told_its_socket(variant)]
+    if deaf:
+        found.append(f"{', '.join(deaf)}: no argument has {{socket}}, so the service is not told where to listen")
+    return found
+
+
+def _is_told_its_socket(variant: Variant) -> bool:
+    return any("{socket}" in argument for argument in variant.args)

@@ -1,0 +1,179 @@
+"""A cell with its observers: evidence, metrics, control socket, register. They may fail; the cell goes on without them."""
+
+import asyncio
+import os
+import signal
+import time
+
+import structlog
+import uvloop
+
+from ..assemble import Cell, Progress, Seat, bind, private_directory
+from ..config import Config
+from ..config_warnings import warnings
+from ..domains.port import Usage
+from ..trusted.errors import OperatorFault
+from ..trusted.messages import Convicted, Dissented, Notice, QuorumLost, Retired, Role, Spared, Undecided
+from ..trusted.tally import LATENCY_BOUNDS_NS
+from . import register
+from .control import ControlServer, Message
+from .evidence import EvidenceStore
+from .lock import StateLock
+from .metrics import Latencies, MetricsServer
+from .snapshot import DRAINING, QUORUM_LOST, SERVING, CellSnapshot, ReplicaSnapshot
+
+DIALECT = "redis 7.0"
+NO_USAGE = Usage(0, 0)
+
+_log = structlog.get_logger()
+
+
+class Service:
+    """One cell under observation."""
+
+    def __init__(self, config: Config, progress: Progress) -> None:
+        self._config = config
+        self._started_at = time.monotonic()
+        evidence = config.evidence
+        self._evidence = EvidenceStore(
+            config.cell.state, DIALECT, evidence.payloads == "hash", evidence.entries_max, evidence.payload_bytes_max
+        )
+        self.cell = Cell(config, self._noticed, progress)
+        self._entry = register.own_entry(config.cell.name, config.cell.state)
+        self._control = ControlServer(self._entry.control, {"status": self._status, "inject": self._inject})
+        self._metrics: MetricsServer | None = None
+        if config.metrics.listen is not None:
+            listen = config.metrics.listen
+            self._metrics = MetricsServer(listen.host, listen.port, self.snapshot, self._latencies)
+
+    async def run(self, progress: Progress) -> int:
+        """Serve until SIGTERM or SIGINT, or until the cell ends by itself; return the exit code."""
+        listen = self._config.cell.listen
+        listener = bind(listen.host, listen.port)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.cell.stopping.set)
+        try:
+            self._evidence.start()
+            await self.cell.start(listener)
+            await self._open()
+            host, port = listener.getsockname()[:2]
+            place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            progress("", f"serving {self._config.cell.protocol} on {place}")
+            await self.cell.stopping.wait()
+            return 1 if self.cell.core.is_lost and self._config.cell.on_quorum_lost == "halt" else 0
+        finally:
+            listener.close()
+            await self._close()
+
+    async def _open(self) -> None:
+        await self._control.start()
+        register.enter(self._entry)
+        if self._metrics is not None:
+            await self._metrics.start()
+
+    async def _close(self) -> None:
+        register.leave(self._entry)
+        await self.cell.stop()
+        await self._control.stop()
+        if self._metrics is not None:
+            await self._metrics.stop()
+        self._evidence.close()
+
+    # What the cell tells.
+
+    def _noticed(self, notices: list[Notice]) -> None:
+        for notice in notices:
+            if isinstance(notice, Undecided):
+                reason = "split" if notice.is_split else "unanswered"
+                _log.error("a slot was closed without f+1 equal replies", slot=notice.slot, reason=reason)
+            elif isinstance(notice, QuorumLost):
+                _log.critical("fewer than f+1 replicas vote: clients get errors", voters=notice.voters)
+            else:
+                self._noticed_replica(notice, self.cell.seats[notice.seat])
+
+    def _noticed_replica(self, notice: Dissented | Convicted | Retired | Spared, seat: Seat) -> None:
+        name, variant = seat.replica.name, seat.variant.name
+        if isinstance(notice, Dissented):
+            self._evidence.record_dissent(notice, name, variant)
+            _log.warning("dissent", replica=name, variant=variant, slot=notice.slot)
+            return
+        verdict = {Convicted: "convicted", Retired: "retired", Spared: "spared"}[type(notice)]
+        if isinstance(notice, Convicted):
+            self._evidence.record_conviction(name, variant, notice.cause, notice.slot, notice.now)
+        _log.error(verdict, replica=name, variant=variant, cause=notice.cause.value, slot=notice.slot)
+
+    # What observers ask.
+
+    async def _status(self, message: Message) -> Message:
+        return {"status": self.snapshot().to_json()}
+
+    async def _inject(self, message: Message) -> Message:
+        await self.cell.inject(str(message.get("replica")), str(message.get("fault")), message.get("on") is not False)
+        return {}
+
+    def _latencies(self) -> Latencies:
+        tally = self.cell.core.tally
+        bounds = tuple(bound / 1e9 for bound in LATENCY_BOUNDS_NS)
+        return Latencies(bounds, tuple(tally.latency_counts), tally.latency_sum_ns / 1e9)
+
+    def snapshot(self) -> CellSnapshot:
+        """The cell at this moment."""
+        config, core = self._config, self.cell.core
+        replicas = tuple(map(self._replica, self.cell.seats))
+        empty = sum(role is not Role.VOTING for role in core.roles)
+        return CellSnapshot(
+            name=config.cell.name,
+            protocol=config.cell.protocol,
+            listen=str(config.cell.listen),
+            f=config.cell.f,
+            state=DRAINING if self.cell.is_draining else QUORUM_LOST if core.is_lost else SERVING,
+            pid=os.getpid(),
+            uptime_seconds=time.monotonic() - self._started_at,
+            slot=core.order.next_slot - 1,
+            requests=core.tally.requests + core.tally.answered_here,
+            agreed=core.tally.decided,
+            unanswered=core.tally.unanswered,
+            split=core.tally.split,
+            clients=len(self.cell.shell.connections),
+            drills=config.cell.drills,
+            seats_empty=empty,
+            evidence_dropped=self._evidence.dropped,
+            warnings=warnings(config),
+            replicas=replicas,
+        )
+
+    def _replica(self, seat: Seat) -> ReplicaSnapshot:
+        core = self.cell.core
+        role = core.roles[seat.index]
+        voter = core.vote.seats[seat.index]
+        is_voting = role is Role.VOTING
+        answered = voter.owed[0].first if voter.owed else core.vote.frontier
+        return ReplicaSnapshot(
+            name=seat.replica.name,
+            variant=seat.variant.name,
+            domain=seat.domain.kind,
+            role=role.value,
+            slot=answered - 1 if is_voting else seat.last_slot,
+            dissents=core.tally.dissents[seat.index],
+            pid=seat.domain.pid if is_voting else None,
+            cause=seat.cause,
+            backlog=voter.owed_slots,
+            resident_bytes=seat.usage.resident_bytes if is_voting else 0,
+            cpu_seconds=seat.usage.cpu_ns / 1e9,
+            guarantees=seat.domain.guarantees,
+        )
+
+
+def run(config: Config, progress: Progress) -> int:
+    """Run the cell that `config` describes, until a signal; return the exit code. Raises `OperatorFault`."""
+    private_directory(config.cell.state)
+    with StateLock(config.cell.state), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(config, progress))
+
+
+async def _serve(config: Config, progress: Progress) -> int:
+    try:
+        return await Service(config, progress).run(progress)
+    except OSError as error:
+        raise OperatorFault(f"the cell cannot run: {error}") from error

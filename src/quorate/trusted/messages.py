@@ -1,0 +1,96 @@
+"""What the core tells the world: frozen notices, in the past tense. Data never travels here, only facts about it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Role(Enum):
+    """Where a seat's replica stands in its life (design: "The path of one request", step 9)."""
+
+    BOOTING = "booting"
+    RESTORING = "restoring"
+    CATCHING_UP = "catching_up"
+    VERIFIED = "verified"
+    VOTING = "voting"
+    CONVICTED = "convicted"
+    RETIRING = "retiring"
+    RETIRED = "retired"
+
+
+class Cause(Enum):
+    """Why a replica lost its vote."""
+
+    WRONG_WRITE = "wrong reply to a write"
+    WRONG_READ = "wrong reply to a read, asked twice"
+    WRONG_READS = "too many wrong replies to reads"
+    GARBAGE = "bytes that are no reply"
+    UNASKED = "a reply that nobody asked for"
+    FLOOD = "more bytes than its requests allow"
+    MUTE = "silence"
+    CRASH = "its lane broke"
+    LAG = "too far behind"
+    REFUSED = "it refused its lane's setup"
+
+
+@dataclass(frozen=True, slots=True)
+class Dissented:
+    """A replica's reply differed from the agreed one: the material of evidence."""
+
+    slot: int
+    seat: int
+    request: bytes
+    agreed: bytes
+    dissenting: bytes
+    is_write: bool
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Convicted:
+    """A replica was found faulty and lost its vote. `slot` is the last slot that it answered rightly."""
+
+    seat: int
+    cause: Cause
+    slot: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """A correct but slow replica lost its seat; nobody is guilty."""
+
+    seat: int
+    cause: Cause
+    slot: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spared:
+    """A replica deserved conviction, but the cell cannot decide anything without its vote."""
+
+    seat: int
+    cause: Cause
+    slot: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A slot was closed without f+1 equal replies: split when all had replied, else unanswered."""
+
+    slot: int
+    request: bytes
+    is_split: bool
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuorumLost:
+    """Fewer than f+1 replicas vote: the cell answers errors from here on."""
+
+    voters: int
+    now: int
+
+
+Notice = Dissented | Convicted | Retired | Spared | Undecided | QuorumLost

@@ -1,0 +1,103 @@
+"""What the core needs of a protocol: the seam behind which Redis, the SDK and later protocols stand.
+
+A protocol turns a client's bytes into effects, finds where replies end, and knows what equal replies are. It holds all
+connection state. It never talks to a replica by itself: what must be executed becomes a `Span`.
+"""
+
+from .client import Client
+from .span import Effect, Span
+
+
+class Scanner:
+    """Finds the ends of replies in one lane's bytes, picking up inside the first reply where it stopped.
+
+    A *unit* is what one slot yields: one or more reply frames. The buffer always begins at a unit. `end` is the offset
+    after the last complete unit that was found. `is_garbage` says that what follows is no reply, and never will be.
+    """
+
+    def __init__(self) -> None:
+        self.end = 0
+        self.is_garbage = False
+
+    def fresh(self) -> "Scanner":
+        """Another scanner of the same kind, with nothing read."""
+        raise NotImplementedError
+
+    def scan(self, buffer: bytearray, start: int, limit: int, units: int, frames: int) -> int:
+        """Find up to `units` units of `frames` frames each in `buffer[start:limit]`; return how many are complete."""
+        raise NotImplementedError
+
+    def skip(self, buffer: bytearray) -> bool:
+        """Throw away the unit under way as far as it is in `buffer`; whether it ended."""
+        raise NotImplementedError
+
+    def shift(self, size: int) -> None:
+        """The first `size` bytes of the buffer, whole units, are gone."""
+        raise NotImplementedError
+
+
+class Protocol:
+    """One protocol's dialect, with the state of all its connections."""
+
+    def scanner(self) -> Scanner:
+        """A new scanner, for one lane."""
+        raise NotImplementedError
+
+    def probe(self) -> tuple[bytes, bytes]:
+        """A request that any ready replica answers at once, without a trace, and that answer."""
+        raise NotImplementedError
+
+    def memory_measured(self, is_full: bool) -> None:
+        """Whether the replicas' memory is at its limit, so that writes which may grow it are to be refused."""
+        raise NotImplementedError
+
+    def setup(self) -> tuple[bytes, int]:
+        """What each lane is sent before its first slot, and how many reply frames that yields, none an error."""
+        raise NotImplementedError
+
+    def is_refusal(self, reply: bytes) -> bool:
+        """Whether a reply to the lane's setup says that the replica cannot serve."""
+        raise NotImplementedError
+
+    def switch(self, old: int, new: int) -> bytes:
+        """What turns a lane from mode `old` (-1: just opened) to mode `new`; yields no reply."""
+        raise NotImplementedError
+
+    def connected(self, client: Client, now: int) -> None:
+        """A client came: give it a session."""
+        raise NotImplementedError
+
+    def read(self, client: Client, data: bytes, now: int) -> list[Effect]:
+        """A client's bytes arrived; `b""` continues with bytes kept before. What follows from them, in order."""
+        raise NotImplementedError
+
+    def left(self, client: Client, now: int) -> None:
+        """A client went: forget all that was kept for it."""
+        raise NotImplementedError
+
+    def finish(self, span: Span, reply: bytes, now: int, effects: list[Effect]) -> bytes:
+        """The slot of `span`, which has a form, was decided; `reply` is canonical.
+
+        Returns what the owner is told, and appends what follows to `effects`.
+        """
+        raise NotImplementedError
+
+    def abandon(self, span: Span, slot: int, reason: str, now: int, effects: list[Effect]) -> bytes:
+        """`slot` of `span` was closed without a decision. Returns the error that the owner is told."""
+        raise NotImplementedError
+
+    def oversized(self, span: Span) -> bytes:
+        """The error for a request whose reply is over the limit on f+1 replicas."""
+        raise NotImplementedError
+
+    def refuse(self, client: Client, data: bytes, reason: str, now: int) -> list[Effect]:
+        """Answer all requests in `data` with an error: the cell cannot decide anything."""
+        raise NotImplementedError
+
+    def next_deadline(self) -> int:
+        """When the protocol wants to be woken (ns), or 0."""
+        raise NotImplementedError
+
+    def woken(self, now: int) -> list[Effect]:
+        """Time passed: what follows from it."""
+        raise NotImplementedError

@@ -1,0 +1,265 @@
+"""What the coordinator answers itself: connection state, and questions about the one server that clients see."""
+
+from hmac import compare_digest
+
+from ...span import Answer, Close, Effect
+from . import about
+from .base import Call, Dialect, Refusal, Responder
+from .session import Session
+from .values import OK, aggregate, array, bulk, integer, null
+
+DATABASES = 16
+WRONGPASS = "WRONGPASS invalid username-password pair or user is disabled."
+NO_PASSWORD = (
+    "ERR AUTH <password> called without any password configured for the default user."
+    " Are you sure your configuration is correct?"
+)
+HELLO_NOAUTH = (
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass>"
+    " option can be used to authenticate the client and select the RESP protocol version at the same time"
+)
+
+
+def _ping(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    if len(call.arguments) > 2:
+        raise Refusal("ERR wrong number of arguments for 'ping' command")
+    session = call.session
+    if session.protocol == 2 and session.subscriptions:
+        return array([bulk(b"pong"), bulk(call.arguments[1] if len(call.arguments) == 2 else b"")])
+    return bulk(call.arguments[1]) if len(call.arguments) == 2 else b"+PONG\r\n"
+
+
+def _echo(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    return bulk(call.arguments[1])
+
+
+def parse_integer(text: bytes) -> int | None:
+    """A plain decimal integer of at most 64 bits, as Redis reads one, or None."""
+    digits = text[1:] if text.startswith(b"-") else text
+    if not digits.isdigit() or len(digits) > 19 or (digits.startswith(b"0") and text != b"0"):
+        return None
+    number = int(text)
+    return number if -(2**63) <= number < 2**63 else None
+
+
+def _select(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    index = parse_integer(call.arguments[1])
+    if index is None:
+        raise Refusal("ERR value is not an integer or out of range")
+    if not 0 <= index < DATABASES:
+        raise Refusal("ERR DB index is out of range")
+    call.session.database = index
+    return OK
+
+
+def _quit(dialect: Dialect, call: Call, effects: list[Effect]) -> None:
+    effects.append(Answer(call.session.client, OK))
+    effects.append(Close(call.session.client))
+
+
+def _reset(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    session = call.session
+    session.protocol = 2
+    session.database = 0
+    session.name = b""
+    session.is_muted = False
+    session.is_authenticated = not dialect.settings.password
+    return b"+RESET\r\n"
+
+
+def _authenticate(dialect: Dialect, session: Session, user: bytes, password: bytes) -> None:
+    if not dialect.settings.password:
+        session.is_authenticated = True
+        return
+    if not (compare_digest(password, dialect.settings.password) and user == b"default"):
+        raise Refusal(WRONGPASS)
+    session.is_authenticated = True
+
+
+def _auth(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    arguments = call.arguments
+    if len(arguments) > 3:
+        raise Refusal("ERR syntax error")
+    if len(arguments) == 2 and not dialect.settings.password:
+        raise Refusal(NO_PASSWORD)
+    _authenticate(dialect, call.session, arguments[1] if len(arguments) == 3 else b"default", arguments[-1])
+    return OK
+
+
+class _Greeting:
+    """What a HELLO asks for, checked before anything changes."""
+
+    def __init__(self, arguments: list[bytes], protocol: int) -> None:
+        self.protocol = protocol
+        self.credentials: tuple[bytes, bytes] | None = None
+        self.name: bytes | None = None
+        if len(arguments) > 1:
+            version = parse_integer(arguments[1])
+            if version is None:
+                raise Refusal("ERR Protocol version is not an integer or out of range")
+            if version not in (2, 3):
+                raise Refusal("NOPROTO unsupported protocol version")
+            self.protocol = version
+        position = 2
+        while position < len(arguments):
+            option = arguments[position].upper()
+            if option == b"AUTH" and position + 2 < len(arguments):
+                self.credentials = (arguments[position + 1], arguments[position + 2])
+                position += 3
+            elif option == b"SETNAME" and position + 1 < len(arguments):
+                self.name = checked_name(arguments[position + 1])
+                position += 2
+            else:
+                raise Refusal(f"ERR Syntax error in HELLO option '{arguments[position].decode('latin-1')}'")
+
+
+def checked_name(name: bytes) -> bytes:
+    """A client's name, if it may have it."""
+    if any(byte < 33 or byte > 126 for byte in name):
+        raise Refusal("ERR Client names cannot contain spaces, newlines or special characters.")
+    return name
+
+
+def _hello(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    session = call.session
+    greeting = _Greeting(call.arguments, session.protocol)
+    if greeting.credentials is not None:
+        _authenticate(dialect, session, *greeting.credentials)
+    if not session.is_authenticated:
+        raise Refusal(HELLO_NOAUTH)
+    if greeting.name is not None:
+        session.name = greeting.name
+    session.protocol = greeting.protocol
+    facts = [bulk(b"server"), bulk(b"redis"), bulk(b"version"), bulk(about.VERSION)]
+    facts += [bulk(b"proto"), integer(session.protocol), bulk(b"id"), integer(session.client.number)]
+    facts += [bulk(b"mode"), bulk(b"standalone"), bulk(b"role"), bulk(b"master"), bulk(b"modules"), array([])]
+    return aggregate(b"%", session.protocol, facts)
+
+
+# CLIENT.
+
+
+def _client_id(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    return integer(call.session.client.number)
+
+
+def _client_getname(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    return bulk(call.session.name) if call.session.name else null(call.session.protocol)
+
+
+def _client_setname(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    call.session.name = checked_name(call.arguments[2])
+    return OK
+
+
+def _client_setinfo(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    option = call.arguments[2].upper()
+    if option not in (b"LIB-NAME", b"LIB-VER"):
+        raise Refusal(f"ERR Unrecognized option '{call.arguments[2].decode('latin-1')}'")
+    call.session.library[option] = checked_name(call.arguments[3])
+    return OK
+
+
+def _client_reply(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes | None:
+    session = call.session
+    option = call.arguments[2].upper()
+    if option == b"ON":
+        session.is_muted = False
+        session.is_silent = False
+        return OK
+    if option == b"OFF":
+        session.is_muted = True
+    elif option == b"SKIP":
+        session.skips = 0 if session.is_muted else 1
+    else:
+        raise Refusal("ERR syntax error")
+    return None
+
+
+def _client_getredir(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    return integer(-1)
+
+
+def _client_trackinginfo(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    protocol = call.session.protocol
+    off = aggregate(b"~", protocol, [bulk(b"off")])
+    return aggregate(
+        b"%", protocol, [bulk(b"flags"), off, bulk(b"redirect"), integer(-1), bulk(b"prefixes"), array([])]
+    )
+
+
+def _client_info(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    return bulk(about.client_line(call.session))
+
+
+def _client_list(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    return bulk(b"".join(about.client_line(session) for session in dialect.sessions.values()))
+
+
+# The one server that clients see.
+
+
+def _time(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    microseconds = call.now // 1000
+    return array([bulk(b"%d" % (microseconds // 1_000_000)), bulk(b"%d" % (microseconds % 1_000_000))])
+
+
+def _wait(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    if parse_integer(call.arguments[1]) is None or parse_integer(call.arguments[2]) is None:
+        raise Refusal("ERR value is not an integer or out of range")
+    return integer(0)
+
+
+def _role(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    return array([bulk(b"master"), integer(0), array([])])
+
+
+def _ok(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    return OK
+
+
+def _lastsave(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    return integer(0)
+
+
+def _lolwut(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    return bulk(b"Redis ver. " + about.VERSION + b"\n")
+
+
+def _empty(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    return array([])
+
+
+def _whoami(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    return bulk(b"default")
+
+
+RESPONDERS: dict[str, Responder] = {
+    "acl|cat": _empty,
+    "acl|whoami": _whoami,
+    "auth": _auth,
+    "client|getname": _client_getname,
+    "client|getredir": _client_getredir,
+    "client|id": _client_id,
+    "client|info": _client_info,
+    "client|list": _client_list,
+    "client|reply": _client_reply,
+    "client|setinfo": _client_setinfo,
+    "client|setname": _client_setname,
+    "client|trackinginfo": _client_trackinginfo,
+    "echo": _echo,
+    "hello": _hello,
+    "lastsave": _lastsave,
+    "lolwut": _lolwut,
+    "module|list": _empty,
+    "ping": _ping,
+    "quit": _quit,
+    "readonly": _ok,
+    "readwrite": _ok,
+    "reset": _reset,
+    "role": _role,
+    "select": _select,
+    "time": _time,
+    "wait": _wait,
+    **about.RESPONDERS,
+}

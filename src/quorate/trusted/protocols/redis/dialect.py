@@ -1,0 +1,459 @@
+"""The Redis dialect: what each request becomes. All connections' state, none of a replica's.
+
+    plain      merged into spans as it came: the one path that must be fast
+    sorted     as it came; compared and released in canonical order
+    formed     compiled to another request, or refused for its arguments
+    planned    several slots, its client waits
+    here       answered by the coordinator
+    refused    an error that names the reason
+
+MULTI queues calls of the first three kinds; EXEC orders them as one slot.
+"""
+
+from ...client import Client
+from ...errors import invariant
+from ...limits import Limits
+from ...protocol import Scanner
+from ...span import Answer, Close, Continue, Effect, Span
+from . import answers, blocking, cursors, expiry, pubsub, sampling, scripting, streams
+from .base import Call, Command, Compiled, Compiler, Dialect, Planner, Refusal, Responder, Settings, Transform, Treatment
+from .blocking import Parking
+from .cursors import Cursors
+from .deadlines import Deadlines
+from .framing import ReplyScanner, Request, RequestFault, encode_request
+from .order_free import Unordered
+from .pubsub import Switchboard
+from .session import Session, Transaction
+from .table import commands
+from .transactions import EXECABORT, PLACEHOLDER, Execution, Fixed, Watchers, compile_transaction, enqueue
+from .values import EMPTY_ARRAY, OK, QUEUED, error, null_array
+from .written import written_keys
+
+COMPILERS: dict[str, Compiler] = {
+    **blocking.COMPILERS,
+    **expiry.COMPILERS,
+    **pubsub.COMPILERS,
+    **sampling.COMPILERS,
+    **scripting.COMPILERS,
+    **streams.COMPILERS,
+}
+PLANNERS: dict[str, Planner] = {**blocking.PLANNERS, **cursors.PLANNERS, **sampling.PLANNERS, **streams.PLANNERS}
+RESPONDERS: dict[str, Responder] = {**answers.RESPONDERS, **pubsub.RESPONDERS, **scripting.RESPONDERS}
+
+SKIP_REPLY = encode_request([b"CLIENT", b"REPLY", b"SKIP"])
+
+# What a connection may do before it has authenticated, inside MULTI at once, and while it is subscribed (RESP2).
+BEFORE_AUTH = frozenset(("auth", "hello", "quit", "reset"))
+UNQUEUED = frozenset(("multi", "exec", "discard", "watch", "quit", "reset"))
+NOT_IN_TRANSACTION = frozenset(
+    ("auth", "hello", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "client|reply")
+)
+WHILE_SUBSCRIBED = frozenset(
+    ("subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "ping", "quit", "reset")
+)
+
+
+class RedisProtocol(Dialect):
+    """The Redis protocol for one cell. `seed` is secret and random: coordinators draw from it."""
+
+    def __init__(self, limits: Limits, settings: Settings, seed: bytes) -> None:
+        super().__init__(limits, settings, seed)
+        self.deadlines = Deadlines(limits)
+        self.parking = Parking(limits)
+        self.cursors = Cursors(limits)
+        self.switchboard = Switchboard(limits)
+        self.watchers = Watchers(limits.watched_total_max, limits.watched_keys_max)
+        self.is_memory_full = False
+        self._table = commands()
+        self._incomplete_bytes = 0
+        self._transaction_bytes = 0
+
+    # Lanes.
+
+    def scanner(self) -> Scanner:
+        """A new scanner, for one lane."""
+        return ReplyScanner()
+
+    def probe(self) -> tuple[bytes, bytes]:
+        """PING."""
+        return PLACEHOLDER, b"+PONG\r\n"
+
+    def memory_measured(self, is_full: bool) -> None:
+        """Whether growing writes are to be refused."""
+        self.is_memory_full = is_full
+
+    def setup(self) -> tuple[bytes, int]:
+        """The scripts that the cell itself runs."""
+        requests = scripting.lane_setup(self.settings)
+        return b"".join(map(encode_request, requests)), len(requests)
+
+    def is_refusal(self, reply: bytes) -> bool:
+        """Whether a reply to the lane's setup is an error."""
+        return reply.startswith(b"-")
+
+    def switch(self, old: int, new: int) -> bytes:
+        """Protocol version and database, switched in the stream; CLIENT REPLY SKIP keeps both without a reply."""
+        parts: list[bytes] = []
+        if old < 0 or old >> 16 != new >> 16:
+            parts += (SKIP_REPLY, encode_request([b"HELLO", b"%d" % (new >> 16)]))
+        if old < 0 or old & 0xFFFF != new & 0xFFFF:
+            parts += (SKIP_REPLY, encode_request([b"SELECT", b"%d" % (new & 0xFFFF)]))
+        return b"".join(parts)
+
+    # Clients.
+
+    def connected(self, client: Client, now: int) -> None:
+        """A client came: it has a session."""
+        session = Session(client, self.limits, not self.settings.password)
+        client.session = session
+        self.sessions[client.number] = session
+
+    def left(self, client: Client, now: int) -> None:
+        """A client went: nothing is kept for it."""
+        session = self._session(client)
+        self._drop_transaction(session)
+        self.watchers.forget(session)
+        self.parking.left(session)
+        self.switchboard.left(session)
+        self._incomplete_bytes -= session.counted_bytes
+        session.queue.clear()
+        self.sessions.pop(client.number, None)
+
+    def read(self, client: Client, data: bytes, now: int) -> list[Effect]:
+        """A client's bytes became requests, and those effects, in order."""
+        session = self._session(client)
+        effects: list[Effect] = []
+        self._reap(now, effects)
+        fault = b""
+        try:
+            requests = session.framer.feed(data)
+        except RequestFault as broken:
+            requests, fault = broken.requests, broken.answer
+        self._take(session, requests, now, effects)
+        if fault or not self._keeps_bounds(session):
+            self._end(session, fault or error("ERR quorate: too many incomplete requests"), effects)
+        return effects
+
+    def refuse(self, client: Client, data: bytes, reason: str, now: int) -> list[Effect]:
+        """Answer all requests in `data` with an error: the cell cannot decide anything."""
+        session = self._session(client)
+        answer = error(f"NOQUORUM {reason}")
+        try:
+            requests = session.framer.feed(data)
+        except RequestFault as broken:
+            return [Answer(client, broken.answer), Close(client)]
+        return [Answer(client, answer) for _ in requests]
+
+    def _keeps_bounds(self, session: Session) -> bool:
+        waiting = session.framer.waiting_bytes
+        if waiting == session.counted_bytes:
+            return True
+        self._incomplete_bytes += waiting - session.counted_bytes
+        session.counted_bytes = waiting
+        return self._incomplete_bytes <= self.limits.incomplete_bytes_max or waiting < self.limits.inline_bytes_max
+
+    def _end(self, session: Session, answer: bytes, effects: list[Effect]) -> None:
+        effects.append(Answer(session.client, answer))
+        effects.append(Close(session.client))
+
+    def _session(self, client: Client) -> Session:
+        session = client.session
+        assert isinstance(session, Session)
+        return session
+
+    # Requests.
+
+    def _take(self, session: Session, requests: list[Request], now: int, effects: list[Effect]) -> None:
+        """Each request in turn. Neighbouring plain ones share a span: nothing is allocated for each."""
+        table = self._table
+        span: Span | None = None
+        for index, request in enumerate(requests):
+            if session.client.is_waiting:
+                session.queue.extend(requests[index:])
+                return
+            arguments = request.arguments
+            command = table.get(arguments[0])
+            if (
+                command is None
+                or not session.is_ordinary
+                or not (command.is_plain or len(arguments) == command.plain_arity)
+                or not command.fits(len(arguments))
+                or (command.grows and self.is_memory_full)
+            ):
+                span = None
+                self._take_other(session, request, now, effects)
+                continue
+            if span is None or span.is_write != command.is_write:
+                span = Span(session.client, [request.raw], session.mode, command.is_write)
+                effects.append(span)
+            else:
+                span.extend(request.raw)
+            if command.is_write and (self.watchers or self.parking):
+                self._touch_written(session.database, command, arguments, now, effects)
+                span = None
+
+    def _take_other(self, session: Session, request: Request, now: int, effects: list[Effect]) -> None:
+        """A request that needs a second look."""
+        session.is_silent = session.is_muted or session.skips == 1
+        session.skips = max(session.skips - 1, 0)
+        try:
+            command = self._look_up(request.arguments)
+            self._check(session, command, request)
+            call = Call(session, command, request.arguments, request.raw, now)
+            if session.transaction is not None and command.name not in UNQUEUED:
+                self._queue(session, call, effects)
+            else:
+                self._serve(call, effects)
+        except Refusal as refusal:
+            if session.transaction is not None:
+                session.transaction.is_broken = True
+            self.answer(session, refusal.answer, effects)
+        session.settle()
+
+    def _look_up(self, arguments: list[bytes]) -> Command:
+        name = arguments[0]
+        command = self._table.get(name) or self._table.get(name.upper())
+        if command is None:
+            raise Refusal(_unknown(arguments))
+        if command.subcommands and len(arguments) > 1:
+            found = command.subcommands.get(arguments[1].upper())
+            if found is None:
+                sub = arguments[1][:128].decode("latin-1")
+                raise Refusal(f"ERR unknown subcommand '{sub}'. Try {command.name.upper()} HELP.")
+            command = found
+        return command
+
+    def _check(self, session: Session, command: Command, request: Request) -> None:
+        """Refuse what cannot be served whatever its arguments say."""
+        name = command.name
+        if not session.is_authenticated and name not in BEFORE_AUTH:
+            raise Refusal("NOAUTH Authentication required.")
+        if not command.fits(len(request.arguments)):
+            raise Refusal(f"ERR wrong number of arguments for '{name}' command")
+        if command.treatment is Treatment.CONTAINER:
+            raise Refusal(f"ERR wrong number of arguments for '{name}' command")
+        if command.treatment is Treatment.REFUSED:
+            raise Refusal(f"ERR quorate refuses {name.replace('|', ' ').upper()}: {command.reason}")
+        if session.protocol == 2 and session.subscriptions and name not in WHILE_SUBSCRIBED:
+            raise Refusal(
+                f"ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET"
+                " are allowed in this context"
+            )
+        if command.grows and self.is_memory_full:
+            raise Refusal("OOM command not allowed when used memory > 'maxmemory'.")
+
+    def _serve(self, call: Call, effects: list[Effect]) -> None:
+        treatment = call.command.treatment
+        if treatment is Treatment.HERE:
+            self._respond(call, effects)
+        elif treatment is Treatment.PLANNED or (call.command.name in PLANNERS and streams.needs_plan(call)):
+            PLANNERS[call.command.name](self, call, effects)
+        else:
+            compiled = self._compile(call)
+            self._order(call.session, compiled, call.command.is_write, effects)
+            if call.command.is_write:
+                self._touch_written(call.session.database, call.command, call.arguments, call.now, effects)
+                self._reap(call.now, effects)
+
+    def _compile(self, call: Call) -> Compiled:
+        command = call.command
+        if command.treatment is Treatment.PLAIN:
+            return Compiled(call.raw)
+        if command.treatment is Treatment.SORTED:
+            return Compiled(call.raw, Unordered(2 if command.name == "hgetall" else 1))
+        return COMPILERS[command.name](self, call)
+
+    def _order(self, session: Session, compiled: Compiled, is_write: bool, effects: list[Effect]) -> Span:
+        owner = None if session.is_silent else session.client
+        span = Span(owner, [compiled.raw], session.mode, is_write, compiled.transform)
+        effects.append(span)
+        return span
+
+    # Writes, and what they wake or spoil.
+
+    def touched(self, database: int, keys: list[bytes], now: int, effects: list[Effect]) -> None:
+        """A write that may change `keys` was appended to `effects`."""
+        self.watchers.touched(database, keys)
+        for key in keys:
+            self.parking.wake(self, database, key, now, effects)
+
+    def _touch_written(
+        self, database: int, command: Command, arguments: list[bytes], now: int, effects: list[Effect]
+    ) -> None:
+        if not (self.watchers or self.parking):
+            return
+        keys = written_keys(command, arguments)
+        if keys is None:
+            self.watchers.touched_all()
+            self.parking.wake_all(self, now, effects)
+        else:
+            self.touched(database, keys, now, effects)
+
+    def _reap(self, now: int, effects: list[Effect]) -> None:
+        due = self.deadlines.next_ns()
+        if due and due <= now:
+            effects.extend(expiry.reap_spans(self, now))
+
+    # Plans.
+
+    def resume(self, session: Session, answer: bytes, now: int, effects: list[Effect]) -> None:
+        """A plan ended: its answer, then what its client asked meanwhile."""
+        client = session.client
+        client.is_waiting = False
+        if client.is_gone:
+            return
+        self.answer(session, answer, effects)
+        requests = list(session.queue)
+        session.queue.clear()
+        self._take(session, requests, now, effects)
+        if not client.is_waiting:
+            effects.append(Continue(client))
+
+    def finish(self, span: Span, reply: bytes, now: int, effects: list[Effect]) -> bytes:
+        """A slot with a transform was decided."""
+        transform = span.form
+        assert isinstance(transform, Transform)
+        return transform.tell(reply, self, now, effects)
+
+    def abandon(self, span: Span, slot: int, reason: str, now: int, effects: list[Effect]) -> bytes:
+        """A slot was closed without a decision."""
+        answer = error(f"NOQUORUM slot {slot} was not decided: {reason}")
+        if isinstance(span.form, Transform):
+            span.form.failed(answer, self, now, effects)
+        return answer
+
+    # Transactions.
+
+    def _queue(self, session: Session, call: Call, effects: list[Effect]) -> None:
+        name = call.command.name
+        treatment = call.command.treatment
+        if name in NOT_IN_TRANSACTION or (treatment is Treatment.PLANNED and name not in COMPILERS):
+            raise Refusal(f"ERR quorate refuses {name.upper()} inside MULTI: it needs more than one slot")
+        if self._transaction_bytes + len(call.raw) > self.limits.transactions_bytes_max:
+            raise Refusal("ERR quorate: all transactions together are over the limit")
+        enqueue(session, call, self.limits.transaction_requests_max, self.limits.transaction_bytes_max)
+        self._transaction_bytes += len(call.raw)
+        self.answer(session, QUEUED, effects)
+
+    def _drop_transaction(self, session: Session) -> None:
+        if session.transaction is not None:
+            self._transaction_bytes -= session.transaction.size
+            session.transaction = None
+
+    def _respond(self, call: Call, effects: list[Effect]) -> None:
+        session = call.session
+        name = call.command.name
+        if name == "exec":
+            self._exec(call, effects)
+        elif name == "multi":
+            if session.transaction is not None:
+                self.answer(session, error("ERR MULTI calls can not be nested"), effects)
+            else:
+                session.transaction = Transaction()
+                self.answer(session, OK, effects)
+        elif name == "discard":
+            if session.transaction is None:
+                raise Refusal("ERR DISCARD without MULTI")
+            self._drop_transaction(session)
+            self.watchers.forget(session)
+            self.answer(session, OK, effects)
+        elif name == "watch":
+            if session.transaction is not None:
+                self.answer(session, error("ERR WATCH inside MULTI is not allowed"), effects)
+            else:
+                self.watchers.watch(session, call.arguments[1:])
+                self.answer(session, OK, effects)
+        elif name == "unwatch":
+            self.watchers.forget(session)
+            self.answer(session, OK, effects)
+        else:
+            self._respond_other(call, effects)
+
+    def _respond_other(self, call: Call, effects: list[Effect]) -> None:
+        session = call.session
+        if call.command.name == "reset":
+            self._reset(session)
+        answer = RESPONDERS[call.command.name](self, call, effects)
+        if answer is not None:
+            self.answer(session, answer, effects)
+
+    def _reset(self, session: Session) -> None:
+        self._drop_transaction(session)
+        self.watchers.forget(session)
+        self.switchboard.left(session)
+
+    def _exec(self, call: Call, effects: list[Effect]) -> None:
+        session = call.session
+        transaction = session.transaction
+        if transaction is None:
+            raise Refusal("ERR EXEC without MULTI")
+        is_dirty = session.is_dirty
+        self._drop_transaction(session)
+        self.watchers.forget(session)
+        if transaction.is_broken:
+            self.answer(session, EXECABORT, effects)
+        elif is_dirty:
+            self.answer(session, null_array(session.protocol), effects)
+        elif not transaction.queued:
+            self.answer(session, EMPTY_ARRAY, effects)
+        else:
+            self._order_transaction(session, transaction.queued, call.now, effects)
+
+    def _order_transaction(self, session: Session, queued: list[Call], now: int, effects: list[Effect]) -> None:
+        home = session.database
+        mode = session.mode
+        compiled: list[Compiled] = []
+        written: list[tuple[int, Call]] = []
+        for call in queued:
+            call.now = now
+            call.in_transaction = True
+            compiled.append(self._compile_queued(call, effects))
+            if call.command.is_write:
+                written.append((session.database, call))
+        way_home = encode_request([b"SELECT", b"%d" % home]) if session.database != home else None
+        raw, transform = compile_transaction(compiled, way_home)
+        owner = None if session.is_silent else session.client
+        span = Span(owner, [raw], mode, bool(written), transform)
+        span.frames = transform.frames
+        effects.append(span)
+        for database, call in written:
+            self._touch_written(database, call.command, call.arguments, now, effects)
+        self._reap(now, effects)
+
+    def _compile_queued(self, call: Call, effects: list[Effect]) -> Compiled:
+        """One queued call, at EXEC. A refusal now is its own result: the others run, as with an error in Redis."""
+        try:
+            if call.command.treatment is not Treatment.HERE:
+                return self._compile(call)
+            answer = RESPONDERS[call.command.name](self, call, effects)
+        except Refusal as refusal:
+            return Compiled(PLACEHOLDER, Fixed(refusal.answer))
+        invariant(answer is not None, "what is queued in a transaction has one answer")
+        raw = call.raw if call.command.name == "select" else PLACEHOLDER
+        return Compiled(raw, Fixed(answer or b""))
+
+    # Time.
+
+    def next_deadline(self) -> int:
+        """When keys expire, parked clients give up or cursors are forgotten (ns), or 0."""
+        deadlines = (self.deadlines.next_ns(), self.parking.next_ns(), self.cursors.next_ns())
+        return min((due for due in deadlines if due), default=0)
+
+    def woken(self, now: int) -> list[Effect]:
+        """Expire keys, waits and cursors."""
+        effects: list[Effect] = []
+        self._reap(now, effects)
+        self.parking.expire(self, now, effects)
+        self.cursors.expire(now)
+        return effects
+
+
+def _unknown(arguments: list[bytes]) -> str:
+    """Redis's own words for an unknown command, cut where Redis cuts them."""
+    shown = ""
+    for argument in arguments[1:]:
+        if len(shown) >= 128:
+            break
+        shown += f"'{argument[: 128 - len(shown)].decode('latin-1')}' "
+    name = arguments[0][:128].decode("latin-1")
+    return f"ERR unknown command '{name}', with args beginning with: {shown}"

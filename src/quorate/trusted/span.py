@@ -1,0 +1,88 @@
+"""Spans: what the steps hand on to each other. A span is a run of consecutive slots with one owner and one form.
+
+Most spans are *plain*: replies are compared byte for byte and passed on as they are, so neighbouring plain requests of
+one client share a span, and nothing is allocated per request. A request that needs more has a span of one slot and a
+`Form` that knows what.
+"""
+
+from typing import Final
+
+from .client import Client
+
+
+class Form:
+    """How the replies of one slot are compared. Protocols derive from it; what happens afterwards is theirs to know.
+
+    `is_exact` says that equal replies are equal byte for byte, and `canonical` changes nothing.
+    """
+
+    is_exact: bool = True
+
+    def canonical(self, reply: bytes) -> bytes:
+        """The canonical form of a replica's reply: equal replies in another order become equal bytes."""
+        return reply
+
+
+class Span:
+    """Consecutive slots `first` … `first + count - 1`, asked by `owner` (None: by the cell itself).
+
+    `requests` holds each slot's bytes as they go to the replicas. `frames` is how many reply frames one slot yields.
+    `size` is the bytes of all requests. `mode` is the lane mode that the protocol wants these requests read in. `ordered_at` is in nanoseconds.
+    """
+
+    __slots__ = ("count", "first", "form", "frames", "is_write", "mode", "ordered_at", "owner", "requests", "size")
+
+    def __init__(
+        self, owner: Client | None, requests: list[bytes], mode: int, is_write: bool, form: Form | None = None
+    ) -> None:
+        self.owner: Final = owner
+        self.requests: Final = requests
+        self.mode: Final = mode
+        self.is_write = is_write
+        self.form: Final = form
+        self.size = sum(map(len, requests))
+        self.count = len(requests)
+        self.frames = 1
+        self.first = 0
+        self.ordered_at = 0
+
+    def extend(self, request: bytes) -> None:
+        """Add one more request of the same owner, mode and kind, before the span is ordered."""
+        self.requests.append(request)
+        self.size += len(request)
+        self.count += 1
+
+    def request_at(self, slot: int) -> bytes:
+        """The request of `slot`. Slots are taken from the front as they are decided, so count from the end."""
+        return self.requests[slot - self.first - self.count]
+
+
+class Answer:
+    """Bytes that the coordinator itself gives `client`, after everything that this client asked before."""
+
+    __slots__ = ("client", "data")
+
+    def __init__(self, client: Client, data: bytes) -> None:
+        self.client: Final = client
+        self.data: Final = data
+
+
+class Close:
+    """The end of `client`'s connection, after everything that it is owed."""
+
+    __slots__ = ("client",)
+
+    def __init__(self, client: Client) -> None:
+        self.client: Final = client
+
+
+class Continue:
+    """`client` no longer waits for an answer that took several slots: what it sent meanwhile may be read."""
+
+    __slots__ = ("client",)
+
+    def __init__(self, client: Client) -> None:
+        self.client: Final = client
+
+
+Effect = Span | Answer | Close | Continue

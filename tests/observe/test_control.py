@@ -1,0 +1,178 @@
+"""The control socket: one line in, one line out, within bounds."""
+
+import asyncio
+import json
+import socket
+import stat
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quorate.observe import control
+from quorate.observe.control import ControlServer, Message, ask
+from quorate.trusted.errors import OperatorFault
+
+
+async def echo(request: Message) -> Message:
+    return {"echo": request.get("text")}
+
+
+async def refuse(request: Message) -> Message:
+    raise OperatorFault("drills are off", "set cell.drills")
+
+
+async def break_down(request: Message) -> Message:
+    raise KeyError("oops")
+
+
+async def answer_badly(request: Message) -> Message:
+    return {"bytes": b"no JSON"}
+
+
+async def hang(request: Message) -> Message:
+    await asyncio.Event().wait()
+    return {}
+
+
+HANDLERS = {"echo": echo, "refuse": refuse, "break": break_down, "bad": answer_badly, "hang": hang}
+
+
+def serve(path: Path, conversation: Callable[[], Awaitable[Any]] | Callable[[], Any]) -> Any:
+    """Run a blocking conversation with a server on `path`; return what it returns."""
+
+    async def main() -> Any:
+        server = ControlServer(path, HANDLERS)
+        await server.start()
+        try:
+            return await asyncio.to_thread(conversation)
+        finally:
+            await server.stop()
+
+    return asyncio.run(main())
+
+
+def talk(path: Path, sent: bytes) -> bytes:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30)
+        connection.connect(str(path))
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+def test_a_request_is_answered(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    assert serve(path, lambda: ask(path, {"do": "echo", "text": "ü\n"})) == {"ok": True, "echo": "ü\n"}
+    assert not path.exists()
+
+
+def test_the_socket_is_its_owner_s_alone_and_replaces_a_stale_one(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    path.touch()
+    mode = serve(path, lambda: path.stat().st_mode)
+    assert stat.S_ISSOCK(mode)
+    assert stat.S_IMODE(mode) == 0o600
+
+
+def test_a_refusal_travels_with_its_hint(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    with pytest.raises(OperatorFault, match="drills are off") as caught:
+        serve(path, lambda: ask(path, {"do": "refuse"}))
+    assert caught.value.hint == "set cell.drills"
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("break", "break failed: KeyError"), ("bad", "cannot be written"), ("x", "unknown")]
+)
+def test_failures_are_said(tmp_path: Path, word: str, said: str) -> None:
+    path = tmp_path / "c.sock"
+    with pytest.raises(OperatorFault, match=said):
+        serve(path, lambda: ask(path, {"do": word}))
+
+
+def test_several_requests_share_a_connection(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    lines = serve(path, lambda: talk(path, b'{"do":"echo","text":1}\n{"do":"echo","text":2}\n')).splitlines()
+    assert [json.loads(line)["echo"] for line in lines] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\n", b"[]\n", b"{\n", b"\xff\n", b'{"do": []}\n', b'{"do": null}\n', b"[" * 60_000 + b"\n"]
+)
+def test_what_is_no_request_is_refused(tmp_path: Path, sent: bytes) -> None:
+    path = tmp_path / "c.sock"
+    assert json.loads(serve(path, lambda: talk(path, sent)))["ok"] is False
+
+
+def test_half_a_request_gets_no_answer(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    assert serve(path, lambda: talk(path, b'{"do":')) == b""
+
+
+def test_an_endless_request_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    reply = serve(path, lambda: talk(path, b"x" * (control.REQUEST_BYTES_MAX + 1)))
+    assert "longer than" in json.loads(reply)["error"]
+
+
+def test_connections_are_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+
+    def crowd() -> list[bytes]:
+        idle = [socket.socket(socket.AF_UNIX) for _ in range(control.CONNECTIONS_MAX)]
+        for connection in idle:
+            connection.connect(str(path))
+            connection.sendall(b'{"do":"echo"}\n')
+            connection.recv(99)
+        with socket.socket(socket.AF_UNIX) as late:
+            late.settimeout(30)
+            late.connect(str(path))
+            refused = late.recv(99)
+        for connection in idle:
+            connection.close()
+        return [refused]
+
+    assert serve(path, crowd) == [b""]
+
+
+def test_an_idle_connection_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "CONNECTION_SECONDS_MAX", 0.05)
+    path = tmp_path / "c.sock"
+
+    def wait() -> bytes:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(30)
+            connection.connect(str(path))
+            return connection.recv(99)
+
+    assert serve(path, wait) == b""
+
+
+def test_a_cell_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    with pytest.raises(OperatorFault, match="did not answer within"):
+        serve(path, lambda: ask(path, {"do": "hang"}, timeout=0.1))
+
+
+def test_an_absent_cell_is_an_operator_fault(tmp_path: Path) -> None:
+    with pytest.raises(OperatorFault, match="cannot be reached"):
+        ask(tmp_path / "absent.sock", {"do": "echo"})
+
+
+@pytest.mark.parametrize("reply", [b"nonsense\n", b"", b"[]\n", b'{"ok": 1}\n'])
+def test_nonsense_from_a_cell_is_an_operator_fault(tmp_path: Path, reply: bytes) -> None:
+    path = tmp_path / "c.sock"
+
+    async def main() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readline()
+            writer.write(reply)
+            writer.close()
+
+        async with await asyncio.start_unix_server(answer, path):
+            with pytest.raises(OperatorFault):
+                await asyncio.to_thread(ask, path, {"do": "echo"})
+
+    asyncio.run(main())
