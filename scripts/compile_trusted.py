@@ -23,8 +23,10 @@ from quorate import compiled  # noqa: E402 - the sources of this checkout, insta
 # What stays interpreted, and why. Everything else in trusted/ is compiled.
 INTERPRETED = {
     "__init__.py": "packages hold no code",
+    "errors.py": "other modules derive errors of their own from these, which native classes do not allow",
     "shell.py": "its time goes to sockets and the event loop, which look for methods that plain classes have",
     "limits.py": "its fields are read by name, with __slots__, which native classes lack",
+    "table.py": "one long tuple, read once: compiling it takes longer than all else",
     "messages.py": "frozen dataclasses with slots, which native classes are not; made for facts, never for data",
 }
 
@@ -35,7 +37,7 @@ from mypyc.build import mypycify
 target, lib, *sources = sys.argv[1:]
 setup(
     name="quorate_compiled",
-    ext_modules=mypycify(sources, opt_level="3", debug_level="0", target_dir=target),
+    ext_modules=mypycify(sources, opt_level="2", debug_level="0", multi_file=True, target_dir=target),
     script_args=["--quiet", "build_ext", "--build-lib", lib, "--build-temp", target],
 )
 """

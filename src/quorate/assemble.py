@@ -1,24 +1,24 @@
-"""The one place that wires a cell together: core, protocol, shell, domains. Ring 1: trusted in fact, with host privilege.
+"""The one place that wires a cell together: core, protocol, shell, domains.
 
-It boots the replicas, hands their lanes to the shell, ends the domains of those that lost their vote, and keeps the
-core told of their memory. It decides nothing about requests. Observers are given facts; the cell runs without any.
+Ring 1: trusted in fact, with host privilege. It boots the replicas, hands their lanes to the shell, ends the domains of
+those that lost their vote, and keeps the core told of their memory. It decides nothing about requests. Observers are
+given facts; the cell runs without any.
 """
 
 import asyncio
-import os
 import resource
 import secrets
 import shutil
 import socket
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from .config import Config, Replica, Variant
 from .domains import interpreter
 from .domains.make import make
 from .domains.port import Domain, Recipe, Usage
-from .drills import edge
+from .drills import FAULTS, ON_DOMAIN, Drill, drill
 from .trusted.coordinator import Coordinator
 from .trusted.errors import OperatorFault
 from .trusted.messages import Cause, Convicted, Notice, QuorumLost, Retired, Role
@@ -52,6 +52,7 @@ class Seat:
         self.last_slot = 0
         self.usage = Usage(0, 0)
         self.faults: set[str] = set()
+        self.drill: Drill | None = None
 
 
 class Cell:
@@ -80,7 +81,7 @@ class Cell:
                 for seat in self.seats:
                     boots.create_task(self._boot(seat))
         except ExceptionGroup as group:
-            await self._kill_all()
+            await self.stop()
             raise first_fault(group) from group
         self._begin(self._measure())
         await self.shell.listen(listener)
@@ -102,10 +103,16 @@ class Cell:
         if seat is None:
             names = ", ".join(seat.replica.name for seat in self.seats)
             raise OperatorFault(f"there is no replica {name!r}", f"the replicas are: {names}")
+        if fault not in FAULTS:
+            raise OperatorFault(f"there is no fault {fault!r}", f"the faults are: {', '.join(FAULTS)}")
         if self.core.roles[seat.index] is not Role.VOTING:
             raise OperatorFault(f"replica {name} is {self.core.roles[seat.index].value}, it has no vote to spoil")
+        if not is_on and fault in ON_DOMAIN:
+            raise OperatorFault(f"{fault} ends with the replica's domain")
         if not is_on:
-            self._end_drill(seat, fault)
+            if fault not in seat.faults:
+                raise OperatorFault(f"replica {name} is not under the drill {fault}")
+            self._end_drill(seat)
         else:
             await self._begin_drill(seat, fault)
 
@@ -113,19 +120,25 @@ class Cell:
         colluders = [other for other in self.seats if "collude" in other.faults and other is not seat]
         if fault == "collude" and len(colluders) >= self.core.f:
             raise OperatorFault(f"f = {self.core.f}: more colluders than f can make the cell lie")
-        seat.faults.add(fault)
         if fault == "crash":
             await seat.domain.kill()
         elif fault == "hog":
+            seat.faults.add(fault)
             await seat.domain.hog()
         else:
-            self.shell.lanes[seat.index].edge = edge(fault, self.protocol.scanner(), seat.index)
+            self._end_drill(seat)
+            seat.faults.add(fault)
+            seat.drill = drill(fault, self.protocol.scanner(), seat.index)
+            self.shell.lanes[seat.index].edge = seat.drill
 
-    def _end_drill(self, seat: Seat, fault: str) -> None:
-        if fault in ("crash", "hog"):
-            raise OperatorFault(f"{fault} ends with the replica's domain")
-        seat.faults.discard(fault)
-        self.shell.lanes[seat.index].edge = None
+    def _end_drill(self, seat: Seat) -> None:
+        """Nothing stands at the lane's edge any more. What a drill held back is heard before what comes next."""
+        lane = self.shell.lanes[seat.index]
+        lane.edge = None
+        seat.faults.intersection_update(ON_DOMAIN)
+        if seat.drill is not None:
+            seat.drill.end(lane.deliver)
+            seat.drill = None
 
     # Booting.
 
@@ -191,7 +204,9 @@ class Cell:
         wanted = self.config.limits.clients_max + DESCRIPTORS_OF_OUR_OWN
         if soft < wanted:
             soft = min(wanted, hard) if hard != resource.RLIM_INFINITY else wanted
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            with suppress(OSError, ValueError):  # no limit at all may still be more than the kernel allows
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft < wanted:
             raise OperatorFault(
                 f"limits.clients_max needs {wanted} open files, and this process may have {soft}",
@@ -272,17 +287,19 @@ def bind(host: str, port: int) -> socket.socket:
     """A socket bound to where clients will come. Raises `OperatorFault` when it cannot be had."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family, kind, proto)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        # Binding a port that another process listens on succeeds only until one of the two listens.
-        sock.listen(4096)
+        with ExitStack() as undo:
+            sock = undo.enter_context(socket.socket(family, kind, proto))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+            # Binding a port that another process listens on succeeds only until one of the two listens.
+            sock.listen(4096)
+            sock.setblocking(False)
+            undo.pop_all()
     except OSError as error:
         raise OperatorFault(
-            f"cannot listen on {host}:{port}: {os.strerror(error.errno) if error.errno else error}",
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
             "stop what uses the port, or set cell.listen to another",
         ) from None
-    sock.setblocking(False)
     return sock
 
 

@@ -9,12 +9,26 @@ from collections import deque
 from collections.abc import Callable
 
 from .trusted.protocol import Scanner
-from .trusted.shell import Edge
+
+# Those that act on the replica's domain; a domain cannot be given back what it lost.
+ON_DOMAIN = ("crash", "hog")
+FAULTS = ("corrupt", "mute", "slow", "flood", "collude", *ON_DOMAIN)
 
 SLOW_SECONDS = 0.05
 FLOOD_REPLIES = b"+OK\r\n" * 200_000
 
 Deliver = Callable[[bytes], None]
+
+
+class Drill:
+    """What stands at a lane's edge: it is given the replica's bytes, and delivers what the core shall hear."""
+
+    def __call__(self, data: bytes, deliver: Deliver) -> None:
+        """`data` came from the replica."""
+        raise NotImplementedError
+
+    def end(self, deliver: Deliver) -> None:
+        """The drill is over: deliver what it still holds, before anything that comes later."""
 
 
 def lie(reply: bytes, salt: int) -> bytes:
@@ -37,7 +51,7 @@ def _is_in_payload(reply: bytes) -> bool:
     return reply[:1] == b"$" and reply.count(b"\r\n") >= 2
 
 
-class Corrupt:
+class Corrupt(Drill):
     """Every reply is replaced by a lie, frame by frame."""
 
     def __init__(self, scanner: Scanner, salt: int) -> None:
@@ -57,15 +71,20 @@ class Corrupt:
         if lies:
             deliver(b"".join(lies))
 
+    def end(self, deliver: Deliver) -> None:
+        """Half a reply is left: its other half is yet to come."""
+        if self._buffer:
+            deliver(bytes(self._buffer))
 
-class Mute:
+
+class Mute(Drill):
     """The replica goes on working, and nothing of it is heard."""
 
     def __call__(self, data: bytes, deliver: Deliver) -> None:
         """Say nothing."""
 
 
-class Slow:
+class Slow(Drill):
     """Every reply comes late."""
 
     def __init__(self) -> None:
@@ -89,8 +108,13 @@ class Slow:
             deliver(self._late.popleft()[1])
         self._wait(deliver)
 
+    def end(self, deliver: Deliver) -> None:
+        """Nothing is late any more."""
+        while self._late:
+            deliver(self._late.popleft()[1])
 
-class Flood:
+
+class Flood(Drill):
     """Each piece of replies is followed by a flood of replies that nobody asked for."""
 
     def __call__(self, data: bytes, deliver: Deliver) -> None:
@@ -98,8 +122,8 @@ class Flood:
         deliver(data + FLOOD_REPLIES)
 
 
-def edge(fault: str, scanner: Scanner, seat: int) -> Edge | None:
-    """What stands at a lane's edge for `fault`; None for a fault that acts on the domain instead."""
+def drill(fault: str, scanner: Scanner, seat: int) -> Drill:
+    """What stands at the edge of this seat's lane for `fault`, one of those that act there."""
     match fault:
         case "corrupt":
             return Corrupt(scanner, seat + 1)
@@ -111,5 +135,4 @@ def edge(fault: str, scanner: Scanner, seat: int) -> Edge | None:
             return Slow()
         case "flood":
             return Flood()
-        case _:
-            return None
+    raise ValueError(fault)

@@ -57,7 +57,7 @@ def _show(name: str, dissents: list[DissentRecord], convictions: list[Conviction
         payloads = [_text(payload, record.is_hashed) for payload in (record.request, record.agreed, record.dissenting)]
         kind = "write" if record.is_write else "read"
         screen.add(found, _time(record.time_ns), record.slot, record.replica, record.variant, kind, *payloads)
-    judged = screen.table("Convictions", "time", "replica", "variant", "cause", "last right slot#")
+    judged = screen.table("Convictions", "time", "replica", "variant", "cause", "at slot#")
     for conviction in convictions:
         moment, cause = _time(conviction.time_ns), printable(conviction.cause)
         screen.add(judged, moment, conviction.replica, conviction.variant, cause, conviction.slot)

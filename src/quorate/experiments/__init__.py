@@ -1,0 +1,1 @@
+"""Experiments: the demonstration, and benchmarks side by side. They may fail without harm to any cell."""

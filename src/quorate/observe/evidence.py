@@ -74,7 +74,7 @@ class DissentRecord:
 
 @dataclass(frozen=True, slots=True)
 class ConvictionRecord:
-    """One conviction. `slot` is the last slot that the replica answered rightly."""
+    """One conviction. `slot` is the one at which the replica was found out."""
 
     slot: int
     time_ns: int
@@ -245,7 +245,10 @@ def _read(directory: Path, query: str, limit: int) -> list[tuple[Any, ...]]:
     if not path.exists():
         return []
     with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        if _version(connection) != SCHEMA_VERSION:
+        version = _version(connection)
+        if version == 0:  # the cell is just making it
+            return []
+        if version != SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"{path} was written by another release")
         return connection.execute(query, (limit,)).fetchall()
 

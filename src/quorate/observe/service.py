@@ -1,8 +1,9 @@
-"""A cell with its observers: evidence, metrics, control socket, register. They may fail; the cell goes on without them."""
+"""A cell with its observers: evidence, metrics, control socket, register. They may fail, and the cell goes on."""
 
 import asyncio
 import os
 import signal
+import socket
 import time
 
 import structlog
@@ -10,6 +11,7 @@ import uvloop
 
 from ..assemble import Cell, Progress, Seat, bind, private_directory
 from ..config import Config
+from ..config_values import Address
 from ..config_warnings import warnings
 from ..domains.port import Usage
 from ..trusted.errors import OperatorFault
@@ -33,6 +35,7 @@ class Service:
 
     def __init__(self, config: Config, progress: Progress) -> None:
         self._config = config
+        self._listen = config.cell.listen
         self._started_at = time.monotonic()
         evidence = config.evidence
         self._evidence = EvidenceStore(
@@ -50,21 +53,34 @@ class Service:
         """Serve until SIGTERM or SIGINT, or until the cell ends by itself; return the exit code."""
         listen = self._config.cell.listen
         listener = bind(listen.host, listen.port)
+        self._listen = Address(*listener.getsockname()[:2])
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.cell.stopping.set)
         try:
             self._evidence.start()
-            await self.cell.start(listener)
-            await self._open()
-            host, port = listener.getsockname()[:2]
-            place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            progress("", f"serving {self._config.cell.protocol} on {place}")
-            await self.cell.stopping.wait()
+            if await self._boot(listener):
+                await self._open()
+                progress("", f"serving {self._config.cell.protocol} on {self._listen}")
+                await self.cell.stopping.wait()
             return 1 if self.cell.core.is_lost and self._config.cell.on_quorum_lost == "halt" else 0
         finally:
             listener.close()
             await self._close()
+
+    async def _boot(self, listener: socket.socket) -> bool:
+        """Boot the cell; whether it serves now. A signal that comes meanwhile ends it."""
+        boot = asyncio.ensure_future(self.cell.start(listener))
+        stop = asyncio.ensure_future(self.cell.stopping.wait())
+        try:
+            await asyncio.wait((boot, stop), return_when=asyncio.FIRST_COMPLETED)
+            if boot.done():
+                boot.result()
+            return boot.done()
+        finally:
+            for task in (boot, stop):
+                task.cancel()
+            await asyncio.gather(boot, stop, return_exceptions=True)
 
     async def _open(self) -> None:
         await self._control.start()
@@ -125,7 +141,7 @@ class Service:
         return CellSnapshot(
             name=config.cell.name,
             protocol=config.cell.protocol,
-            listen=str(config.cell.listen),
+            listen=str(self._listen),
             f=config.cell.f,
             state=DRAINING if self.cell.is_draining else QUORUM_LOST if core.is_lost else SERVING,
             pid=os.getpid(),

@@ -40,5 +40,5 @@ class Client:
 
     @property
     def pending(self) -> int:
-        """How many slots this client still waits for."""
-        return self.asked - self.answered
+        """How many answers this client still waits for: of slots, and the coordinator's own behind them."""
+        return self.asked - self.answered + len(self.held)

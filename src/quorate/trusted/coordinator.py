@@ -55,9 +55,11 @@ class Coordinator:
         if client.is_gone or client.is_closing:
             return
         self._attend(now)
-        if self.is_lost:
+        if client.inbox or client.is_waiting:
+            self._hold(client, data)
+        elif self.is_lost:
             self._perform(self.protocol.refuse(client, data, QUORUM_LOST, now), now)
-        elif client.inbox or client.is_waiting or self._must_wait(client, now):
+        elif self._must_wait(client, now):
             self._hold(client, data)
         else:
             self._perform(self.protocol.read(client, data, now), now)
@@ -91,7 +93,7 @@ class Coordinator:
 
     def lane_is_full(self, seat: int) -> bool:
         """Whether to stop reading from this replica until others have caught up with it."""
-        return len(self.vote.seats[seat].buffer) > self.limits.reply_bytes_max and not self.vote.seats[seat].owed
+        return self.vote.is_ahead(seat)
 
     # Time.
 
@@ -157,7 +159,7 @@ class Coordinator:
 
     def _decided(self, decision: Decision, now: int) -> None:
         span = decision.span
-        self.order.decided(span, decision.count)
+        self.order.decided(span, decision.first, decision.count)
         data = self._told(decision, now)
         if span.owner is not None:
             self.reply.release(span.owner, data, decision.count)
@@ -210,6 +212,7 @@ class Coordinator:
         sentence = self.judge.sentence(cause, self.vote.voters())
         if sentence is Sentence.SPARE:
             self.notices.append(Spared(seat, cause, slot, now))
+            self.vote.spared(seat, now)
             return
         if sentence is Sentence.RETIRE:
             self.roles[seat] = Role.RETIRED
@@ -225,11 +228,7 @@ class Coordinator:
     # Admission.
 
     def _must_wait(self, client: Client, now: int) -> bool:
-        return (
-            self.order.is_full()
-            or client.pending >= self.limits.client_pending_max
-            or self.vote.is_throttled(now)
-        )
+        return self.order.is_full() or client.pending >= self.limits.client_pending_max or self.vote.is_throttled(now)
 
     def _hold(self, client: Client, data: bytes) -> None:
         if not client.inbox and not client.is_waiting:

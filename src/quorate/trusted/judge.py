@@ -1,8 +1,8 @@
 """Who is guilty. Weighs dissents and faults, and says what follows; removes nobody itself.
 
-    Only a decided slot convicts. A first dissent on a write convicts. On a read the request is asked again, as a new
-    slot, to all: a repeated dissent convicts, and so do too many first ones. A lane that broke is useless either way.
-    No other conviction may leave fewer than f+1 voters. Who is merely slow is replaced, not convicted.
+Only a decided slot convicts. A first dissent on a write convicts. On a read the request is asked again, as a new
+slot, to all: a repeated dissent convicts, and so do too many first ones. A lane that broke is useless either way.
+No other conviction may leave fewer than f+1 voters. Who is merely slow is replaced, not convicted.
 """
 
 from enum import Enum
@@ -36,8 +36,11 @@ class Reask(Form):
 
 # After these, nothing that the replica sends can be counted: its vote is lost already.
 LANE_IS_LOST = frozenset(
-    (Cause.GARBAGE, Cause.UNASKED, Cause.FLOOD, Cause.CRASH, Cause.REFUSED),
+    (Cause.GARBAGE, Cause.UNASKED, Cause.FLOOD, Cause.CRASH, Cause.REFUSED, Cause.BACKLOG),
 )
+
+# A correct replica may come to this.
+MERELY_SLOW = frozenset((Cause.LAG, Cause.BACKLOG))
 
 
 class Judge:
@@ -69,8 +72,6 @@ class Judge:
 
     def sentence(self, cause: Cause, voters: int) -> Sentence:
         """What follows for a replica at fault, while `voters` replicas vote, itself included."""
-        if cause in LANE_IS_LOST:
-            return Sentence.CONVICT
-        if not may_lose_a_voter(voters, self._f):
+        if cause not in LANE_IS_LOST and not may_lose_a_voter(voters, self._f):
             return Sentence.SPARE
-        return Sentence.RETIRE if cause is Cause.LAG else Sentence.CONVICT
+        return Sentence.RETIRE if cause in MERELY_SLOW else Sentence.CONVICT

@@ -35,8 +35,11 @@ class Limits:
     transactions_bytes_max: int = 64 * MIB
     watched_keys_max: int = 1_024
     watched_total_max: int = 65_536
+    watched_bytes_max: int = 16 * MIB
     subscriptions_max: int = 4_096
     subscriptions_total_max: int = 262_144
+    subscriptions_bytes_max: int = 16 * MIB
+    client_name_bytes_max: int = 1 * KIB
     parked_max: int = 16_384
     parked_keys_max: int = 1_024
     parked_bytes_max: int = 32 * MIB

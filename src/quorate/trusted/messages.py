@@ -29,6 +29,7 @@ class Cause(Enum):
     MUTE = "silence"
     CRASH = "its lane broke"
     LAG = "too far behind"
+    BACKLOG = "more unanswered than can be kept"
     REFUSED = "it refused its lane's setup"
 
 
@@ -47,7 +48,7 @@ class Dissented:
 
 @dataclass(frozen=True, slots=True)
 class Convicted:
-    """A replica was found faulty and lost its vote. `slot` is the last slot that it answered rightly."""
+    """A replica was found faulty and lost its vote. `slot` is the one at which it was found out."""
 
     seat: int
     cause: Cause

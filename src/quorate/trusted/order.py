@@ -26,8 +26,8 @@ class Order:
         self.inflight_slots += span.count
         self.inflight_bytes += span.size
 
-    def decided(self, span: Span, count: int) -> None:
-        """`count` slots of `span` are no longer under way; its bytes count until the last of them is decided."""
+    def decided(self, span: Span, first: int, count: int) -> None:
+        """`count` slots of `span` from `first` on are no longer under way; its bytes count until its last slot is."""
         self.inflight_slots -= count
-        if span.count == 0:
+        if first + count == span.first + span.count:
             self.inflight_bytes -= span.size

@@ -86,10 +86,6 @@ class Protocol:
         """`slot` of `span` was closed without a decision. Returns the error that the owner is told."""
         raise NotImplementedError
 
-    def oversized(self, span: Span) -> bytes:
-        """The error for a request whose reply is over the limit on f+1 replicas."""
-        raise NotImplementedError
-
     def refuse(self, client: Client, data: bytes, reason: str, now: int) -> list[Effect]:
         """Answer all requests in `data` with an error: the cell cannot decide anything."""
         raise NotImplementedError

@@ -55,6 +55,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """A client's bytes came."""
         shell = self._shell
+        if shell.is_draining:
+            return
         shell.core.client_sent(self.client, data, shell.clock.now())
         shell.schedule()
         inbox = self.client.inbox
@@ -64,7 +66,12 @@ class Connection(asyncio.Protocol):
 
     def read_on(self) -> None:
         """The core took what it had kept waiting, so there is room for more, unless the client does not read."""
-        if not self._is_reading and not self.stalled_at:
+        if not self.stalled_at:
+            self.read_all()
+
+    def read_all(self) -> None:
+        """Read, whatever there is."""
+        if not self._is_reading and not self.transport.is_closing():
             self._is_reading = True
             self.transport.resume_reading()
 
@@ -88,6 +95,15 @@ class Connection(asyncio.Protocol):
         self._shell.stalled.pop(self.client.number, None)
         if not self.client.inbox:
             self.read_on()
+
+    def eof_received(self) -> bool:
+        """The client will send no more: it still gets what it is owed, unless it waits for what others may do."""
+        client = self.client
+        if client.is_waiting or not (client.pending or client.inbox):
+            return False
+        self._shell.core.reply.close(client)
+        self._shell.schedule()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A client went."""
@@ -147,6 +163,7 @@ class Shell:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
         self._clients_seen = 0
+        self.is_draining = False
         self._is_ending = False
         self._server: asyncio.Server | None = None
 
@@ -289,16 +306,29 @@ class Shell:
         """Take no more clients or requests; answer what is under way, for at most `timeout_ns`; then close all."""
         if self._server is not None:
             self._server.close()
+        # What clients still send is read, and thrown away: closing a socket with unread bytes would reset it, and
+        # take the answers with it that the client has not read yet.
+        self.is_draining = True
         for connection in self.connections.values():
-            connection.transport.pause_reading()
+            connection.read_all()
         give_up = self.clock.now() + timeout_ns
-        while self.core.order.inflight_slots and self.clock.now() < give_up:
+        while self.core.order.inflight_slots and self.clock.now() < give_up:  # noqa: ASYNC110 - the core knows no events
             await asyncio.sleep(DRAIN_POLL_SECONDS)
         self._flush()
         self._is_ending = True
         if self._timer is not None:
             self._timer.cancel()
-        for connection in list(self.connections.values()):
-            connection.transport.close()
         for lane in self.lanes.values():
             lane.transport.close()
+        await self._close_clients(give_up)
+
+    async def _close_clients(self, give_up: int) -> None:
+        """Close each client as soon as it was sent everything; at `give_up` (ns) those, too, that do not read."""
+        while self.connections:
+            is_over = self.clock.now() >= give_up
+            for connection in list(self.connections.values()):
+                if is_over:
+                    connection.transport.abort()
+                elif not connection.transport.get_write_buffer_size():
+                    connection.transport.close()
+            await asyncio.sleep(DRAIN_POLL_SECONDS)

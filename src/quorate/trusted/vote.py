@@ -12,6 +12,7 @@ This file knows neither clients nor what follows from a verdict: it reports deci
 
 from collections import deque
 
+from .errors import invariant
 from .limits import Limits
 from .messages import Cause
 from .protocol import Protocol
@@ -67,7 +68,6 @@ class Vote:
         self.seats = [Seat(index, protocol.scanner()) for index in range(seats)]
         self.frontier = 1
         self.excused_at = 0
-        self.throttled_at = 0
         self.awaiting: deque[Span] = deque()
         self.decisions: list[Decision] = []
         self.dissents: list[Dissent] = []
@@ -80,7 +80,8 @@ class Vote:
         self.awaiting.append(span)
 
     def joined(self, index: int, setup_frames: int, now: int) -> None:
-        """The replica of this seat votes from the next slot on, after the replies to its lane's setup."""
+        """The replica of this seat votes from slot 1 on, after the replies to its lane's setup."""
+        invariant(self.frontier == 1 and not self.awaiting, "a replica joins before slot 1")
         seat = self.seats[index]
         seat.is_voting = True
         seat.setup_frames = setup_frames
@@ -89,12 +90,12 @@ class Vote:
     def answered(self, index: int, data: bytes, now: int) -> None:
         """Bytes came from this seat's replica."""
         seat = self.seats[index]
-        if not seat.is_voting or seat.is_broken:
+        if not seat.is_voting or seat.is_broken or seat.is_garbled:
             return
         seat.buffer += data
         seat.heard_at = now
         if seat.is_skipping:
-            seat.skip()
+            self._skip(seat)
         if seat.setup_frames and not self._finish_setup(seat):
             return
         if seat.owed:
@@ -119,7 +120,7 @@ class Vote:
             if not (self._decide_stream(now) or self._decide_slot(now)):
                 return
             for seat in self.seats:
-                if seat.owed and seat.is_voting and seat.buffer:
+                if seat.owed and seat.buffer:
                     self._compare(seat)
         for seat in self.seats:
             if seat.is_ready():
@@ -129,23 +130,27 @@ class Vote:
         span = self.awaiting[0]
         if span.form is not None and not span.form.is_exact:
             return False
-        ready = [seat for seat in self.seats if seat.is_ready()]
+        size_max = self.limits.reply_bytes_max
+        ready = [seat for seat in self.seats if seat.is_ready() and seat.has_stream(span, size_max)]
         members, shared = self._agreeing(ready)
         if not shared:
             return False
         segment = self._cut(members[0], shared, now)
         if segment is None:
             return False
-        size = segment.size()
+        size = len(segment.data or b"")
         for seat in self.seats:
             if seat in members:
                 seat.take(size)
             elif seat.is_voting:
-                seat.owe(segment)
+                self._owe(seat, segment)
         return True
 
     def _agreeing(self, ready: list[Seat]) -> tuple[list[Seat], int]:
-        """Seats whose streams agree, the one with the frames first, and the bytes that at least f+1 of them share."""
+        """Seats whose streams agree, the one with the frames first, and the bytes that at least f+1 of them share.
+
+        No more of them than one reply may have are looked at: what does not end within is left to the ballots.
+        """
         needed = votes_needed(self.f)
         for reference in ready[: len(ready) - self.f]:
             stream = reference.buffer
@@ -155,7 +160,7 @@ class Vote:
                     members.append(seat)
             if len(members) >= needed:
                 sizes = sorted((len(seat.buffer) for seat in members), reverse=True)
-                shared = min(len(stream), sizes[needed - 1])
+                shared = min(len(stream), sizes[needed - 1], self.limits.reply_bytes_max)
                 return [seat for seat in members if len(seat.buffer) >= shared], shared
         return [], 0
 
@@ -163,6 +168,7 @@ class Vote:
         """Decide each slot whose reply lies whole in the first `limit` bytes of an agreed stream."""
         first = self.frontier
         start = 0
+        asked = 0
         spans: list[Span] = []
         while self.awaiting:
             span = self.awaiting[0]
@@ -172,6 +178,7 @@ class Vote:
             if not found:
                 break
             end = reference.scanner.end
+            asked += span.size * found // len(span.requests)
             self._decided(span, found, bytes(reference.buffer[start:end]))
             spans.append(span)
             start = end
@@ -180,7 +187,7 @@ class Vote:
         if not start:
             return None
         data = self.decisions[-1].data if len(spans) == 1 else bytes(reference.buffer[:start])
-        return Segment(first, self.frontier - first, data, spans, now)
+        return Segment(first, self.frontier - first, data, spans, asked, now)
 
     def _decide_slot(self, now: int) -> bool:
         span = self.awaiting[0]
@@ -189,7 +196,7 @@ class Vote:
         for seat in self.seats:
             if seat.is_ready() and seat.has_ballot(span, self.limits.reply_bytes_max):
                 groups.setdefault(seat.ballot or OVERSIZED, []).append(seat)
-            elif seat.is_voting and not seat.is_broken:
+            elif seat.is_voting and not seat.is_broken and not seat.is_garbled:
                 outstanding += 1
         agreed = max(groups, key=lambda ballot: len(groups[ballot]), default=None)
         largest = len(groups[agreed]) if agreed is not None else 0
@@ -202,22 +209,25 @@ class Vote:
         return False
 
     def _settle_slot(self, span: Span, agreed: bytes, winners: list[Seat], now: int) -> None:
-        segment = Segment(self.frontier, 1, agreed, [span], now)
+        segment = Segment(self.frontier, 1, agreed, [span], len(span.request_at(self.frontier)), now)
         for seat in self.seats:
             if seat in winners:
-                seat.take_ballot()
+                self._take_ballot(seat)
             elif seat.is_voting:
-                seat.owe(segment)
+                self._owe(seat, segment)
         self._decided(span, 1, agreed)
 
     def _close_slot(self, span: Span, reason: str, now: int) -> None:
         """No f+1 equal replies will come in time: the slot is closed, and nobody is guilty of it."""
-        segment = Segment(self.frontier, 1, None, [span], now)
+        segment = Segment(self.frontier, 1, None, [span], len(span.request_at(self.frontier)), now)
         for seat in self.seats:
             if seat.is_ready() and seat.ballot is not None:
-                seat.take_ballot()
+                self._take_ballot(seat)
             elif seat.is_voting:
                 seat.owe(segment)
+                # Nobody is judged for what was not decided, but what is kept for a replica has a bound all the same.
+                if self._is_beyond(seat):
+                    self._fault(seat, Cause.BACKLOG)
         self._decided(span, 1, None, reason)
 
     def _decided(self, span: Span, count: int, data: bytes | None, reason: str = "") -> None:
@@ -228,30 +238,48 @@ class Vote:
         if not span.count:
             self.awaiting.popleft()
 
+    def _owe(self, seat: Seat, segment: Segment) -> None:
+        seat.owe(segment)
+        if not seat.throttles_since and self._is_beyond(seat):
+            seat.throttles_since = segment.decided_at
+
+    def _take_ballot(self, seat: Seat) -> None:
+        seat.take_ballot()
+        if seat.is_garbled:
+            self._fault(seat, Cause.GARBAGE)
+
+    def _skip(self, seat: Seat) -> None:
+        seat.skip()
+        if seat.is_garbled:
+            self._fault(seat, Cause.GARBAGE)
+
     # Comparing what comes late.
 
     def _compare(self, seat: Seat) -> None:
-        while seat.owed and not seat.is_skipping:
+        while seat.owed and not seat.is_skipping and not seat.is_broken and not seat.setup_frames:
             segment = seat.owed[0]
             if segment.data:
-                if seat.buffer.startswith(segment.data):
+                if seat.agrees_with(segment.data):
+                    if len(seat.buffer) < len(segment.data):
+                        break
                     seat.take(len(segment.data))
                     seat.paid()
                     continue
-                if segment.data.startswith(seat.buffer):
-                    return
                 if segment.count > 1:
-                    self._explode(seat)
+                    seat.divide()
                     continue
             if not self._compare_one(seat, segment):
-                return
+                break
+        if seat.throttles_since and not self._lags(seat):
+            seat.throttles_since = 0
 
     def _compare_one(self, seat: Seat, segment: Segment) -> bool:
         """Compare one owed reply in canonical form; whether it was complete."""
-        span = segment.span_of(segment.first)
+        span = segment.spans[0]
         if not seat.has_ballot(span, self.limits.reply_bytes_max):
-            if seat.is_broken and segment.data is not None:
-                self.dissents.append(Dissent(seat.index, segment.first, span, segment.data, bytes(seat.buffer)))
+            if seat.is_garbled:
+                if segment.data is not None:
+                    self.dissents.append(Dissent(seat.index, segment.first, span, segment.data, bytes(seat.buffer)))
                 self._fault(seat, Cause.GARBAGE)
             return False
         reply = seat.ballot or OVERSIZED
@@ -259,25 +287,9 @@ class Vote:
             self.dissents.append(Dissent(seat.index, segment.first, span, segment.data, reply))
             if reply == OVERSIZED:
                 self._fault(seat, Cause.FLOOD)
-        seat.take_ballot()
+        self._take_ballot(seat)
         seat.paid()
         return True
-
-    def _explode(self, seat: Seat) -> None:
-        """Break the oldest owed segment up into its slots: somewhere in it lies a difference."""
-        segment = seat.paid()
-        data = bytearray(segment.data or b"")
-        scanner = seat.scanner.fresh()
-        parts: list[Segment] = []
-        start = 0
-        for slot in range(segment.first, segment.first + segment.count):
-            span = segment.span_of(slot)
-            scanner.scan(data, start, len(data), 1, span.frames)
-            parts.append(Segment(slot, 1, bytes(data[start : scanner.end]), [span], segment.decided_at))
-            start = scanner.end
-        seat.owed.extendleft(reversed(parts))
-        seat.owed_slots += segment.count
-        seat.owed_bytes += segment.size()
 
     def _finish_setup(self, seat: Seat) -> bool:
         while seat.setup_frames and seat.scanner.scan(seat.buffer, 0, len(seat.buffer), 1, 1):
@@ -290,10 +302,17 @@ class Vote:
         if seat.scanner.is_garbage:
             self._fault(seat, Cause.GARBAGE)
             return False
+        if seat.setup_frames and len(seat.buffer) > self.limits.reply_bytes_max:
+            self._fault(seat, Cause.FLOOD)
         return not seat.setup_frames
 
     def _fault(self, seat: Seat, cause: Cause) -> None:
-        seat.is_broken = True
+        """Report what makes the lane useless, once: nothing more is read from this seat."""
+        if not seat.is_broken:
+            seat.is_broken = True
+            self._report(seat, cause)
+
+    def _report(self, seat: Seat, cause: Cause) -> None:
         slot = seat.owed[0].first if seat.owed else self.frontier
         self.faults.append(Fault(seat.index, cause, slot))
 
@@ -302,22 +321,38 @@ class Vote:
     def excuse(self, now: int) -> None:
         """The cell itself was not attending: nobody's silence before `now` counts."""
         self.excused_at = now
+        for seat in self.seats:
+            seat.excused_at = now
+
+    def spared(self, index: int, now: int) -> None:
+        """This seat's replica was reported and keeps its vote: its silence counts anew from `now` on."""
+        self.seats[index].excused_at = now
 
     def is_throttled(self, now: int) -> bool:
-        """Whether the slowest voter lags so far behind that no more should be asked for a while."""
-        lags = any(self._lags(seat) for seat in self.seats)
-        if not lags:
-            self.throttled_at = 0
-        elif not self.throttled_at:
-            self.throttled_at = now
-        return lags
+        """Whether a voter lags so far behind that no more should be asked for a while.
+
+        Where nothing can be decided without everybody, nobody is left behind, and holding back would help nobody.
+        """
+        lagging = [seat for seat in self.seats if seat.oldest is not None and self._lags(seat)]
+        if not lagging or self.voters() <= votes_needed(self.f):
+            return False
+        for seat in lagging:
+            seat.throttles_since = seat.throttles_since or now
+        return True
+
+    def is_ahead(self, index: int) -> bool:
+        """Whether this seat is at the frontier and should not be read: it has sent much, or another owes too much."""
+        seat = self.seats[index]
+        if seat.owed:
+            return False
+        return len(seat.buffer) > self.limits.reply_bytes_max or any(self._is_beyond(other) for other in self.seats)
 
     def next_deadline(self) -> int:
         """When silence or lateness must next be judged (ns), or 0."""
         deadline = self._decision_due() if self.awaiting else 0
         for seat in self.seats:
-            if seat.owed and seat.is_voting:
-                due = self._patience(seat)
+            due = self._patience(seat)
+            if due:
                 deadline = min(deadline, due) if deadline else due
         return deadline
 
@@ -326,19 +361,25 @@ class Vote:
         while self.awaiting and now >= self._decision_due():
             self._close_slot(self.awaiting[0], "unanswered", now)
         for seat in self.seats:
-            if seat.owed and seat.is_voting and not seat.is_broken and now >= self._patience(seat):
-                self._fault(seat, Cause.MUTE if now >= self._silence_due(seat) else Cause.LAG)
+            due = self._patience(seat)
+            if due and now >= due:
+                self._report(seat, Cause.MUTE if now >= self._silence_due(seat) else Cause.LAG)
         self.advance(now)
 
     def _decision_due(self) -> int:
         return max(self.awaiting[0].ordered_at, self.excused_at) + self.limits.decision_ns_max
 
     def _patience(self, seat: Seat) -> int:
-        """When the silence or the lag of a seat that owes something has lasted too long."""
+        """When the silence or the lag of a seat that owes decided slots has lasted too long; 0 if it owes none."""
+        if seat.oldest is None or seat.is_broken:
+            return 0
         due = min(self._silence_due(seat), self._owed_since(seat) + self.limits.lag_ns_max)
-        if self.throttled_at and self._lags(seat):
-            due = min(due, max(self.throttled_at, self.excused_at) + self.limits.throttle_ns_max)
+        if seat.throttles_since:
+            due = min(due, max(seat.throttles_since, seat.excused_at) + self.limits.throttle_ns_max)
         return due
+
+    def _is_beyond(self, seat: Seat) -> bool:
+        return seat.owed_slots > self.limits.lag_slots_max or seat.owed_bytes > self.limits.lag_bytes_max
 
     def _lags(self, seat: Seat) -> bool:
         limits = self.limits
@@ -348,7 +389,8 @@ class Vote:
         return max(self._owed_since(seat), seat.heard_at) + self.limits.silence_ns_max
 
     def _owed_since(self, seat: Seat) -> int:
-        return max(seat.owed[0].decided_at, self.excused_at)
+        decided_at = seat.oldest.decided_at if seat.oldest is not None else 0
+        return max(decided_at, seat.excused_at)
 
 
 def _agree(one: bytearray, other: bytearray) -> bool:

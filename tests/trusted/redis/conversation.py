@@ -1,10 +1,10 @@
 """Clients who talk to the dialect while the test plays the replicas: requests are seen in order, replies made by hand.
 
-    talk = Conversation()
-    a = talk.client()
-    a.says("BLPOP k 0")
-    talk.orders("LMPOP 1 k LEFT", reply="*-1")      # the oldest slot not yet decided, and its agreed reply
-    a.hears()                                       # nothing: it waits
+talk = Conversation()
+a = talk.client()
+a.says("BLPOP k 0")
+talk.orders("LMPOP 1 k LEFT", reply="*-1")      # the oldest slot not yet decided, and its agreed reply
+a.hears()                                       # nothing: it waits
 """
 
 import shlex
@@ -56,8 +56,8 @@ class Talker:
 class Conversation:
     """A dialect between clients and replicas that are played by the test."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.protocol = RedisProtocol(limits or Limits(), Settings(), b"seed")
+    def __init__(self, limits: Limits | None = None, settings: Settings | None = None) -> None:
+        self.protocol = RedisProtocol(limits or Limits(), settings or Settings(), b"seed")
         self.now = 1_000 * SECOND_NS
         self.reply = Reply()
         self.spans: list[Span] = []

@@ -9,7 +9,7 @@ MILLISECOND_NS = 1_000_000
 
 
 @pytest.mark.parametrize(
-    "text, number",
+    ("text", "number"),
     [
         (b"0", 0),
         (b"12", 12),
@@ -34,7 +34,7 @@ def test_an_integer_is_plain_decimal(text: bytes, number: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "text, milliseconds",
+    ("text", "milliseconds"),
     [
         (b"0", 0),
         (b"1.5", 1500),
@@ -53,13 +53,13 @@ def test_seconds_are_rounded_up_to_milliseconds(text: bytes, milliseconds: int) 
 
 @pytest.mark.parametrize("text", [b"inf", b"-inf", b"infinity", b"1e20", b"1e400", b"-1", b"-0.001"])
 def test_a_wait_that_is_negative_or_overflows_is_refused_in_redis_words(text: bytes) -> None:
-    with pytest.raises(Refusal, match="^ERR timeout is negative$"):
+    with pytest.raises(Refusal, match=r"^ERR timeout is negative$"):
         timeout_seconds(text)
 
 
 @pytest.mark.parametrize("text", [b"", b"x", b"nan", b" 1", b"1 ", b"1_0", b"0x", b"1" * 6000, b"0x1p99999"])
 def test_seconds_that_are_no_number_are_refused_in_redis_words(text: bytes) -> None:
-    with pytest.raises(Refusal, match="^ERR timeout is not a float or out of range$"):
+    with pytest.raises(Refusal, match=r"^ERR timeout is not a float or out of range$"):
         timeout_seconds(text)
 
 
@@ -67,7 +67,7 @@ def test_block_takes_whole_milliseconds() -> None:
     assert timeout_milliseconds(b"0") == 0
     assert timeout_milliseconds(b"25") == 25 * MILLISECOND_NS
     assert timeout_milliseconds(b"9223372036854775807") == 0
-    with pytest.raises(Refusal, match="^ERR timeout is not an integer or out of range$"):
+    with pytest.raises(Refusal, match=r"^ERR timeout is not an integer or out of range$"):
         timeout_milliseconds(b"1.5")
-    with pytest.raises(Refusal, match="^ERR timeout is negative$"):
+    with pytest.raises(Refusal, match=r"^ERR timeout is negative$"):
         timeout_milliseconds(b"-1")

@@ -49,7 +49,7 @@ def test_what_fits_on_a_page_needs_no_cursor() -> None:
 
 
 @pytest.mark.parametrize(
-    "request_, slot, reply, protocol, found",
+    ("request_", "slot", "reply", "protocol", "found"),
     [
         ("SSCAN k 0 COUNT 1", "SMEMBERS k", "~2 $1 b $1 a", 3, ["a", "b"]),
         ("HSCAN k 0 COUNT 1", "HGETALL k", "%2 $1 b $1 2 $1 a $1 1", 3, ["a", "1", "b", "2"]),
@@ -140,11 +140,15 @@ def test_an_idle_snapshot_is_forgotten() -> None:
     assert client.hears().startswith(b"-ERR invalid cursor:")
 
 
-@pytest.mark.parametrize("limit, value", [("cursor_bytes_max", 8), ("cursors_max", 1), ("cursors_bytes_max", 30)])
-def test_past_a_limit_a_scan_is_refused_and_the_others_go_on(limit: str, value: int) -> None:
-    limits = replace(LIMITS, **{limit: value})
-    if limit == "cursors_bytes_max":
-        limits = replace(LIMITS, cursor_bytes_max=30, cursors_bytes_max=30)
+@pytest.mark.parametrize(
+    ("limit", "limits"),
+    [
+        ("cursor_bytes_max", replace(LIMITS, cursor_bytes_max=8)),
+        ("cursors_max", replace(LIMITS, cursors_max=1)),
+        ("cursors_bytes_max", replace(LIMITS, cursor_bytes_max=30, cursors_bytes_max=30)),
+    ],
+)
+def test_past_a_limit_a_scan_is_refused_and_the_others_go_on(limit: str, limits: Limits) -> None:
     talk, client = begun(limits=limits)
     talk.orders("KEYS '*'", KEYS)
     first = client.hears()
@@ -186,7 +190,7 @@ def test_wrong_options_are_answered_by_the_replicas(request_: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text, number",
+    ("text", "number"),
     [(b"0", 0), (b"", 0), (b"00", 0), (b"+7", 7), (b"-1", 2**64 - 1), (b"-0", 0), (b"18446744073709551615", 2**64 - 1)],
 )
 def test_a_cursor_is_read_as_in_redis(text: bytes, number: int) -> None:
@@ -195,7 +199,7 @@ def test_a_cursor_is_read_as_in_redis(text: bytes, number: int) -> None:
 
 @pytest.mark.parametrize("text", [b"x", b" 0", b"+", b"-", b"1x", b"18446744073709551616", b"0" * 100])
 def test_what_is_no_cursor_is_refused(text: bytes) -> None:
-    with pytest.raises(Refusal, match="^ERR invalid cursor$"):
+    with pytest.raises(Refusal, match=r"^ERR invalid cursor$"):
         cursor_of(text)
 
 

@@ -7,7 +7,7 @@ from quorate.trusted.protocols.redis.glob import Glob, matches
 
 
 @pytest.mark.parametrize(
-    "pattern, text, fits",
+    ("pattern", "text", "fits"),
     [
         (b"h?llo", b"hello", True),
         (b"h?llo", b"hllo", False),

@@ -7,7 +7,7 @@ from tests.trusted.redis.conversation import wire
 
 
 @pytest.mark.parametrize(
-    "stride, replies, canonical",
+    ("stride", "replies", "canonical"),
     [
         (1, ["*3 $1 b $1 a $1 c", "*3 $1 a $1 c $1 b"], "*3 $1 a $1 b $1 c"),
         (1, ["~2 $1 b $1 a", "~2 $1 a $1 b"], "~2 $1 a $1 b"),

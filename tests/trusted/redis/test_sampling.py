@@ -35,7 +35,7 @@ def test_draws_differ_from_each_other_and_follow_the_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    "request_, slot, reply, protocol, answer",
+    ("request_", "slot", "reply", "protocol", "answer"),
     [
         ("SRANDMEMBER k", "SMEMBERS k", "*1 $1 a", 2, "$1 a"),
         ("SRANDMEMBER k", "SMEMBERS k", "*0", 2, "$-1"),
@@ -95,8 +95,6 @@ def test_what_one_request_may_draw_is_bounded() -> None:
     assert b"reply_bytes_max" in told("SRANDMEMBER k -3", "SMEMBERS k", "*1 $1 a", limits=small)
 
 
-
-
 def test_spop_reads_then_removes_what_it_drew() -> None:
     talk = Conversation()
     client = talk.client()
@@ -117,7 +115,7 @@ def test_spop_with_a_count_removes_all_in_one_slot() -> None:
     assert client.hears() == wire("~2 $1 a $1 b")
 
 
-@pytest.mark.parametrize("request_, answer", [("SPOP k", "$-1"), ("SPOP k 2", "*0")])
+@pytest.mark.parametrize(("request_", "answer"), [("SPOP k", "$-1"), ("SPOP k 2", "*0")])
 def test_spop_of_nothing(request_: str, answer: str) -> None:
     talk = Conversation()
     client = talk.client()
@@ -213,3 +211,14 @@ def test_spop_when_all_that_it_drew_was_taken() -> None:
     talk.orders("SREM k a", ":0")
     talk.orders("SMEMBERS k", "~0")
     assert client.hears() == wire("~0")
+
+
+def test_spop_draws_one_of_several() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("SPOP k")
+    talk.orders("SMEMBERS k", "*3 $1 a $1 b $1 c")
+    drawn = talk.waiting()[0].removeprefix("SREM k ")
+    assert drawn in "abc"
+    talk.decide(b":1\r\n")
+    assert client.hears() == wire(f"$1 {drawn}")

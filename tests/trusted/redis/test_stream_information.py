@@ -15,7 +15,7 @@ def test_counts_of_tree_nodes_decide_nothing_and_are_told_as_zero() -> None:
         assert form.canonical(wire(reply)) == wire(SHOWN % (0, 0))
 
 
-@pytest.mark.parametrize("reply", ["-ERR no such key", "*0", "*1 $1 a"])
+@pytest.mark.parametrize("reply", ["-ERR no such key", "*0", "*1 $1 a", "*2 $17 last-generated-id $1 x"])
 def test_other_replies_stay(reply: str) -> None:
     assert Information().canonical(wire(reply)) == wire(reply)
     assert last_id(wire(reply)) == b"0-0"

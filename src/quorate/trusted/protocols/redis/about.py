@@ -28,7 +28,8 @@ def client_line(session: Session) -> bytes:
         f" sub={len(session.channels)} psub={len(session.patterns)} ssub={len(session.shard_channels)}"
         f" multi={len(session.transaction.queued) if session.transaction is not None else -1}"
         f" watch={len(session.watched)} user=default resp={session.protocol}"
-        f" lib-name={session.library.get(b'LIB-NAME', b'').decode()} lib-ver={session.library.get(b'LIB-VER', b'').decode()}\n"
+        f" lib-name={session.library.get(b'LIB-NAME', b'').decode()}"
+        f" lib-ver={session.library.get(b'LIB-VER', b'').decode()}\n"
     )
     return text.encode()
 

@@ -4,18 +4,19 @@ from hmac import compare_digest
 
 from ...span import Answer, Close, Effect
 from . import about
+from .arguments import integer_argument, timeout_milliseconds
 from .base import Call, Dialect, Refusal, Responder
 from .session import Session
 from .values import OK, aggregate, array, bulk, integer, null
 
 DATABASES = 16
 WRONGPASS = "WRONGPASS invalid username-password pair or user is disabled."
-NO_PASSWORD = (
+CALLED_WITHOUT_PASSWORD = (
     "ERR AUTH <password> called without any password configured for the default user."
     " Are you sure your configuration is correct?"
 )
 HELLO_NOAUTH = (
-    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass>"
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass>"
     " option can be used to authenticate the client and select the RESP protocol version at the same time"
 )
 
@@ -33,17 +34,8 @@ def _echo(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
     return bulk(call.arguments[1])
 
 
-def parse_integer(text: bytes) -> int | None:
-    """A plain decimal integer of at most 64 bits, as Redis reads one, or None."""
-    digits = text[1:] if text.startswith(b"-") else text
-    if not digits.isdigit() or len(digits) > 19 or (digits.startswith(b"0") and text != b"0"):
-        return None
-    number = int(text)
-    return number if -(2**63) <= number < 2**63 else None
-
-
 def _select(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
-    index = parse_integer(call.arguments[1])
+    index = integer_argument(call.arguments[1])
     if index is None:
         raise Refusal("ERR value is not an integer or out of range")
     if not 0 <= index < DATABASES:
@@ -53,6 +45,8 @@ def _select(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
 
 
 def _quit(dialect: Dialect, call: Call, effects: list[Effect]) -> None:
+    # What it sent after this is not looked at.
+    call.session.is_over = True
     effects.append(Answer(call.session.client, OK))
     effects.append(Close(call.session.client))
 
@@ -68,10 +62,8 @@ def _reset(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
 
 
 def _authenticate(dialect: Dialect, session: Session, user: bytes, password: bytes) -> None:
-    if not dialect.settings.password:
-        session.is_authenticated = True
-        return
-    if not (compare_digest(password, dialect.settings.password) and user == b"default"):
+    expected = dialect.settings.password
+    if user != b"default" or (expected and not compare_digest(password, expected)):
         raise Refusal(WRONGPASS)
     session.is_authenticated = True
 
@@ -81,7 +73,7 @@ def _auth(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
     if len(arguments) > 3:
         raise Refusal("ERR syntax error")
     if len(arguments) == 2 and not dialect.settings.password:
-        raise Refusal(NO_PASSWORD)
+        raise Refusal(CALLED_WITHOUT_PASSWORD)
     _authenticate(dialect, call.session, arguments[1] if len(arguments) == 3 else b"default", arguments[-1])
     return OK
 
@@ -89,12 +81,12 @@ def _auth(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
 class _Greeting:
     """What a HELLO asks for, checked before anything changes."""
 
-    def __init__(self, arguments: list[bytes], protocol: int) -> None:
+    def __init__(self, dialect: Dialect, arguments: list[bytes], protocol: int) -> None:
         self.protocol = protocol
         self.credentials: tuple[bytes, bytes] | None = None
         self.name: bytes | None = None
         if len(arguments) > 1:
-            version = parse_integer(arguments[1])
+            version = integer_argument(arguments[1])
             if version is None:
                 raise Refusal("ERR Protocol version is not an integer or out of range")
             if version not in (2, 3):
@@ -107,14 +99,16 @@ class _Greeting:
                 self.credentials = (arguments[position + 1], arguments[position + 2])
                 position += 3
             elif option == b"SETNAME" and position + 1 < len(arguments):
-                self.name = checked_name(arguments[position + 1])
+                self.name = _checked_name(dialect, arguments[position + 1])
                 position += 2
             else:
                 raise Refusal(f"ERR Syntax error in HELLO option '{arguments[position].decode('latin-1')}'")
 
 
-def checked_name(name: bytes) -> bytes:
+def _checked_name(dialect: Dialect, name: bytes) -> bytes:
     """A client's name, if it may have it."""
+    if len(name) > dialect.limits.client_name_bytes_max:
+        raise Refusal("ERR quorate: the name is over the limit (client_name_bytes_max)")
     if any(byte < 33 or byte > 126 for byte in name):
         raise Refusal("ERR Client names cannot contain spaces, newlines or special characters.")
     return name
@@ -122,7 +116,7 @@ def checked_name(name: bytes) -> bytes:
 
 def _hello(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
     session = call.session
-    greeting = _Greeting(call.arguments, session.protocol)
+    greeting = _Greeting(dialect, call.arguments, session.protocol)
     if greeting.credentials is not None:
         _authenticate(dialect, session, *greeting.credentials)
     if not session.is_authenticated:
@@ -148,7 +142,7 @@ def _client_getname(dialect: Dialect, call: Call, effects: list[Effect]) -> byte
 
 
 def _client_setname(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
-    call.session.name = checked_name(call.arguments[2])
+    call.session.name = _checked_name(dialect, call.arguments[2])
     return OK
 
 
@@ -156,7 +150,7 @@ def _client_setinfo(dialect: Dialect, call: Call, effects: list[Effect]) -> byte
     option = call.arguments[2].upper()
     if option not in (b"LIB-NAME", b"LIB-VER"):
         raise Refusal(f"ERR Unrecognized option '{call.arguments[2].decode('latin-1')}'")
-    call.session.library[option] = checked_name(call.arguments[3])
+    call.session.library[option] = _checked_name(dialect, call.arguments[3])
     return OK
 
 
@@ -205,8 +199,9 @@ def _time(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
 
 
 def _wait(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
-    if parse_integer(call.arguments[1]) is None or parse_integer(call.arguments[2]) is None:
+    if integer_argument(call.arguments[1]) is None:
         raise Refusal("ERR value is not an integer or out of range")
+    timeout_milliseconds(call.arguments[2])
     return integer(0)
 
 
@@ -214,8 +209,8 @@ def _role(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
     return array([bulk(b"master"), integer(0), array([])])
 
 
-def _ok(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
-    return OK
+def _no_cluster(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    raise Refusal("ERR This instance has cluster support disabled")
 
 
 def _lastsave(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
@@ -235,7 +230,6 @@ def _whoami(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
 
 
 RESPONDERS: dict[str, Responder] = {
-    "acl|cat": _empty,
     "acl|whoami": _whoami,
     "auth": _auth,
     "client|getname": _client_getname,
@@ -254,8 +248,8 @@ RESPONDERS: dict[str, Responder] = {
     "module|list": _empty,
     "ping": _ping,
     "quit": _quit,
-    "readonly": _ok,
-    "readwrite": _ok,
+    "readonly": _no_cluster,
+    "readwrite": _no_cluster,
     "reset": _reset,
     "role": _role,
     "select": _select,

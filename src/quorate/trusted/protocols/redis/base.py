@@ -1,4 +1,4 @@
-"""The nouns that the files of this dialect share: a command, a call of it, what it compiles to, and the dialect's state.
+"""The nouns that the files of this dialect share: a command, a call, what it compiles to, and the dialect's state.
 
 A *call* is one request seen by the dialect. Most compile to one slot: bytes for the replicas and, where replies need
 more than a comparison, a `Transform`. A call that takes several slots (SPOP, SCAN …) is a *plan*: its steps are slots
@@ -37,9 +37,20 @@ class Treatment(Enum):
 
 
 class Command:
-    """One row of the table. `arity` counts the name, negative for "at least"; `keys` is (first, last, step) or a kind."""
+    """One row of the table. `arity` counts the name, negative for "at least"; `keys` is (first, last, step)."""
 
-    __slots__ = ("arity", "grows", "is_plain", "is_write", "keys", "name", "plain_arity", "reason", "subcommands", "treatment")
+    __slots__ = (
+        "arity",
+        "grows",
+        "is_plain",
+        "is_write",
+        "keys",
+        "name",
+        "plain_arity",
+        "reason",
+        "subcommands",
+        "treatment",
+    )
 
     def __init__(
         self, name: str, arity: int, access: str, treatment: Treatment, keys: tuple[int, int, int], reason: str = ""
@@ -50,8 +61,8 @@ class Command:
         self.grows = "m" in access
         self.treatment = treatment
         self.is_plain = treatment is Treatment.PLAIN
-        # SET without options is the one frequent request whose other forms need more than passing on.
-        self.plain_arity = 3 if name == "set" else 0
+        # SET and ZRANGE without options are frequent, and need no more than passing on.
+        self.plain_arity = {"set": 3, "zrange": 4}.get(name, 0)
         self.keys = keys
         self.reason = reason
         self.subcommands: dict[bytes, Command] = {}
@@ -108,13 +119,17 @@ class Transform(Form):
 
 
 class Compiled:
-    """One slot's worth of a call: `raw` for the replicas, and the transform of the reply, None when it is plain."""
+    """One slot's worth of a call: `raw` for the replicas, and the transform of the reply, None when it is plain.
 
-    __slots__ = ("raw", "transform")
+    `frames` is how many replies `raw` yields; a transform gets them in one piece, and makes them one canonical value.
+    """
 
-    def __init__(self, raw: bytes, transform: Transform | None = None) -> None:
+    __slots__ = ("frames", "raw", "transform")
+
+    def __init__(self, raw: bytes, transform: Transform | None = None, frames: int = 1) -> None:
         self.raw = raw
         self.transform = transform
+        self.frames = frames
 
 
 class Refusal(Exception):

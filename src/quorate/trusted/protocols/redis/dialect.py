@@ -15,8 +15,21 @@ from ...errors import invariant
 from ...limits import Limits
 from ...protocol import Scanner
 from ...span import Answer, Close, Continue, Effect, Span
-from . import answers, blocking, cursors, expiry, pubsub, sampling, scripting, streams
-from .base import Call, Command, Compiled, Compiler, Dialect, Planner, Refusal, Responder, Settings, Transform, Treatment
+from . import answers, blocking, cursors, expiry, lexical_ranges, pubsub, sampling, scripting, sorting, streams
+from .admission import SUBSCRIBING, check, look_up, shown_name
+from .base import (
+    Call,
+    Command,
+    Compiled,
+    Compiler,
+    Dialect,
+    Planner,
+    Refusal,
+    Responder,
+    Settings,
+    Transform,
+    Treatment,
+)
 from .blocking import Parking
 from .cursors import Cursors
 from .deadlines import Deadlines
@@ -25,32 +38,30 @@ from .order_free import Unordered
 from .pubsub import Switchboard
 from .session import Session, Transaction
 from .table import commands
-from .transactions import EXECABORT, PLACEHOLDER, Execution, Fixed, Watchers, compile_transaction, enqueue
+from .transactions import EXECABORT, PLACEHOLDER, Fixed, Watchers, compile_transaction, enqueue
 from .values import EMPTY_ARRAY, OK, QUEUED, error, null_array
 from .written import written_keys
 
 COMPILERS: dict[str, Compiler] = {
     **blocking.COMPILERS,
     **expiry.COMPILERS,
+    **lexical_ranges.COMPILERS,
     **pubsub.COMPILERS,
     **sampling.COMPILERS,
     **scripting.COMPILERS,
+    **sorting.COMPILERS,
     **streams.COMPILERS,
 }
 PLANNERS: dict[str, Planner] = {**blocking.PLANNERS, **cursors.PLANNERS, **sampling.PLANNERS, **streams.PLANNERS}
 RESPONDERS: dict[str, Responder] = {**answers.RESPONDERS, **pubsub.RESPONDERS, **scripting.RESPONDERS}
 
+EXEC_ALONE = error("ERR EXEC without MULTI")
+EXECABORT_FOR = b"-EXECABORT Transaction discarded because of: "
 SKIP_REPLY = encode_request([b"CLIENT", b"REPLY", b"SKIP"])
 
-# What a connection may do before it has authenticated, inside MULTI at once, and while it is subscribed (RESP2).
-BEFORE_AUTH = frozenset(("auth", "hello", "quit", "reset"))
+# What inside MULTI is done at once, and what is refused there.
 UNQUEUED = frozenset(("multi", "exec", "discard", "watch", "quit", "reset"))
-NOT_IN_TRANSACTION = frozenset(
-    ("auth", "hello", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "client|reply")
-)
-WHILE_SUBSCRIBED = frozenset(
-    ("subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "ping", "quit", "reset")
-)
+NOT_IN_TRANSACTION = SUBSCRIBING | {"auth", "hello", "client|reply"}
 
 
 class RedisProtocol(Dialect):
@@ -62,7 +73,7 @@ class RedisProtocol(Dialect):
         self.parking = Parking(limits)
         self.cursors = Cursors(limits)
         self.switchboard = Switchboard(limits)
-        self.watchers = Watchers(limits.watched_total_max, limits.watched_keys_max)
+        self.watchers = Watchers(limits)
         self.is_memory_full = False
         self._table = commands()
         self._incomplete_bytes = 0
@@ -130,19 +141,21 @@ class RedisProtocol(Dialect):
         except RequestFault as broken:
             requests, fault = broken.requests, broken.answer
         self._take(session, requests, now, effects)
-        if fault or not self._keeps_bounds(session):
-            self._end(session, fault or error("ERR quorate: too many incomplete requests"), effects)
+        self._end_if_broken(session, fault, effects)
         return effects
 
     def refuse(self, client: Client, data: bytes, reason: str, now: int) -> list[Effect]:
         """Answer all requests in `data` with an error: the cell cannot decide anything."""
         session = self._session(client)
         answer = error(f"NOQUORUM {reason}")
+        fault = b""
         try:
             requests = session.framer.feed(data)
         except RequestFault as broken:
-            return [Answer(client, broken.answer), Close(client)]
-        return [Answer(client, answer) for _ in requests]
+            requests, fault = broken.requests, broken.answer
+        effects: list[Effect] = [Answer(client, answer) for _ in requests]
+        self._end_if_broken(session, fault, effects)
+        return effects
 
     def _keeps_bounds(self, session: Session) -> bool:
         waiting = session.framer.waiting_bytes
@@ -152,9 +165,15 @@ class RedisProtocol(Dialect):
         session.counted_bytes = waiting
         return self._incomplete_bytes <= self.limits.incomplete_bytes_max or waiting < self.limits.inline_bytes_max
 
-    def _end(self, session: Session, answer: bytes, effects: list[Effect]) -> None:
-        effects.append(Answer(session.client, answer))
-        effects.append(Close(session.client))
+    def _end_if_broken(self, session: Session, fault: bytes, effects: list[Effect]) -> None:
+        """End a connection whose bytes cannot be understood, or are too many while they are incomplete."""
+        if self._keeps_bounds(session) and not fault:
+            return
+        if not session.is_over:
+            session.is_over = True
+            session.settle()
+            effects.append(Answer(session.client, fault or error("ERR quorate: too many incomplete requests")))
+            effects.append(Close(session.client))
 
     def _session(self, client: Client) -> Session:
         session = client.session
@@ -193,54 +212,34 @@ class RedisProtocol(Dialect):
                 span = None
 
     def _take_other(self, session: Session, request: Request, now: int, effects: list[Effect]) -> None:
-        """A request that needs a second look."""
+        """A request that needs a second look. After QUIT there is none."""
+        if session.is_over:
+            return
         session.is_silent = session.is_muted or session.skips == 1
         session.skips = max(session.skips - 1, 0)
+        command: Command | None = None
         try:
-            command = self._look_up(request.arguments)
-            self._check(session, command, request)
+            command = look_up(self._table, request.arguments)
+            check(session, command, len(request.arguments), self.is_memory_full)
             call = Call(session, command, request.arguments, request.raw, now)
             if session.transaction is not None and command.name not in UNQUEUED:
                 self._queue(session, call, effects)
             else:
                 self._serve(call, effects)
         except Refusal as refusal:
-            if session.transaction is not None:
-                session.transaction.is_broken = True
-            self.answer(session, refusal.answer, effects)
+            self._refuse(session, command, refusal, effects)
         session.settle()
 
-    def _look_up(self, arguments: list[bytes]) -> Command:
-        name = arguments[0]
-        command = self._table.get(name) or self._table.get(name.upper())
-        if command is None:
-            raise Refusal(_unknown(arguments))
-        if command.subcommands and len(arguments) > 1:
-            found = command.subcommands.get(arguments[1].upper())
-            if found is None:
-                sub = arguments[1][:128].decode("latin-1")
-                raise Refusal(f"ERR unknown subcommand '{sub}'. Try {command.name.upper()} HELP.")
-            command = found
-        return command
-
-    def _check(self, session: Session, command: Command, request: Request) -> None:
-        """Refuse what cannot be served whatever its arguments say."""
-        name = command.name
-        if not session.is_authenticated and name not in BEFORE_AUTH:
-            raise Refusal("NOAUTH Authentication required.")
-        if not command.fits(len(request.arguments)):
-            raise Refusal(f"ERR wrong number of arguments for '{name}' command")
-        if command.treatment is Treatment.CONTAINER:
-            raise Refusal(f"ERR wrong number of arguments for '{name}' command")
-        if command.treatment is Treatment.REFUSED:
-            raise Refusal(f"ERR quorate refuses {name.replace('|', ' ').upper()}: {command.reason}")
-        if session.protocol == 2 and session.subscriptions and name not in WHILE_SUBSCRIBED:
-            raise Refusal(
-                f"ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET"
-                " are allowed in this context"
-            )
-        if command.grows and self.is_memory_full:
-            raise Refusal("OOM command not allowed when used memory > 'maxmemory'.")
+    def _refuse(self, session: Session, command: Command | None, refusal: Refusal, effects: list[Effect]) -> None:
+        """A transaction with a refused request is broken; one whose EXEC is refused is over."""
+        answer = refusal.answer
+        if command is not None and command.name == "exec":
+            self._drop_transaction(session)
+            self.watchers.forget(session)
+            answer = EXECABORT_FOR + answer[1:].removeprefix(b"ERR ")
+        elif session.transaction is not None:
+            session.transaction.is_broken = True
+        self.answer(session, answer, effects)
 
     def _serve(self, call: Call, effects: list[Effect]) -> None:
         treatment = call.command.treatment
@@ -266,6 +265,7 @@ class RedisProtocol(Dialect):
     def _order(self, session: Session, compiled: Compiled, is_write: bool, effects: list[Effect]) -> Span:
         owner = None if session.is_silent else session.client
         span = Span(owner, [compiled.raw], session.mode, is_write, compiled.transform)
+        span.frames = compiled.frames
         effects.append(span)
         return span
 
@@ -313,11 +313,13 @@ class RedisProtocol(Dialect):
         """A slot with a transform was decided."""
         transform = span.form
         assert isinstance(transform, Transform)
+        self._reap(now, effects)
         return transform.tell(reply, self, now, effects)
 
     def abandon(self, span: Span, slot: int, reason: str, now: int, effects: list[Effect]) -> bytes:
         """A slot was closed without a decision."""
         answer = error(f"NOQUORUM slot {slot} was not decided: {reason}")
+        self._reap(now, effects)
         if isinstance(span.form, Transform):
             span.form.failed(answer, self, now, effects)
         return answer
@@ -327,8 +329,10 @@ class RedisProtocol(Dialect):
     def _queue(self, session: Session, call: Call, effects: list[Effect]) -> None:
         name = call.command.name
         treatment = call.command.treatment
-        if name in NOT_IN_TRANSACTION or (treatment is Treatment.PLANNED and name not in COMPILERS):
-            raise Refusal(f"ERR quorate refuses {name.upper()} inside MULTI: it needs more than one slot")
+        if name in NOT_IN_TRANSACTION:
+            raise Refusal(f"ERR quorate refuses {shown_name(name)} inside MULTI: its answer does not fit into EXEC's")
+        if treatment is Treatment.PLANNED and name not in COMPILERS:
+            raise Refusal(f"ERR quorate refuses {shown_name(name)} inside MULTI: it takes more than one slot")
         if self._transaction_bytes + len(call.raw) > self.limits.transactions_bytes_max:
             raise Refusal("ERR quorate: all transactions together are over the limit")
         enqueue(session, call, self.limits.transaction_requests_max, self.limits.transaction_bytes_max)
@@ -386,7 +390,8 @@ class RedisProtocol(Dialect):
         session = call.session
         transaction = session.transaction
         if transaction is None:
-            raise Refusal("ERR EXEC without MULTI")
+            self.answer(session, EXEC_ALONE, effects)
+            return
         is_dirty = session.is_dirty
         self._drop_transaction(session)
         self.watchers.forget(session)
@@ -422,6 +427,9 @@ class RedisProtocol(Dialect):
 
     def _compile_queued(self, call: Call, effects: list[Effect]) -> Compiled:
         """One queued call, at EXEC. A refusal now is its own result: the others run, as with an error in Redis."""
+        if call.command.name == "unwatch":
+            # EXEC has forgotten all marks already.
+            return Compiled(PLACEHOLDER, Fixed(OK))
         try:
             if call.command.treatment is not Treatment.HERE:
                 return self._compile(call)
@@ -446,14 +454,3 @@ class RedisProtocol(Dialect):
         self.parking.expire(self, now, effects)
         self.cursors.expire(now)
         return effects
-
-
-def _unknown(arguments: list[bytes]) -> str:
-    """Redis's own words for an unknown command, cut where Redis cuts them."""
-    shown = ""
-    for argument in arguments[1:]:
-        if len(shown) >= 128:
-            break
-        shown += f"'{argument[: 128 - len(shown)].decode('latin-1')}' "
-    name = arguments[0][:128].decode("latin-1")
-    return f"ERR unknown command '{name}', with args beginning with: {shown}"

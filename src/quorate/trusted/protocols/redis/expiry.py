@@ -175,8 +175,8 @@ _UNIT_OF = {"expire": b"EX", "pexpire": b"PX", "expireat": b"EXAT", "pexpireat":
 
 def _expire(dialect: Dialect, call: Call) -> Compiled:
     conditions = [word(argument) for argument in call.arguments[3:]]
-    deadline = _expiry_ms(call, _UNIT_OF[call.command.name])
-    if deadline is None or not _is_consistent(conditions):
+    deadline = _expiry_ms(call, _UNIT_OF[call.command.name]) if _is_consistent(conditions) else None
+    if deadline is None:
         return Compiled(call.raw)
     key = call.arguments[1]
     if deadline <= call.now_ms:

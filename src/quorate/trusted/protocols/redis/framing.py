@@ -22,6 +22,8 @@ _ATTRIBUTE = 124  # |
 _VALUES_EACH = {42: 1, 126: 1, 62: 1, 37: 2, _ATTRIBUTE: 2}  # * ~ > %
 _KINDS = _LINES | _BULKS | frozenset(_VALUES_EACH)
 _NULLABLE = frozenset(b"$*")
+# How a browser that was tricked into talking to this port begins: its page's author must not get a request through.
+_HTTP = frozenset((b"post", b"host:"))
 
 
 def parse_length(token: bytes) -> int:
@@ -193,6 +195,8 @@ class RequestFramer:
         line = buffer[position:stop]
         arguments = split_inline(line[:-1] if line.endswith(b"\r") else line)
         if arguments:
+            if arguments[0].lower() in _HTTP:
+                raise _broken(b"this is HTTP, not Redis")
             requests.append(Request(arguments, encode_request(arguments)))
         return stop + 1
 

@@ -20,7 +20,7 @@ _STEPS_MAX = 1_000_000
 
 
 class Glob:
-    """One pattern. Raises `Refusal` when it is over `bytes_max` long, or all its matches take over `steps_max` steps."""
+    """One pattern. Raises `Refusal` when it is over `bytes_max`, or all its matches take over `steps_max` steps."""
 
     def __init__(self, pattern: bytes, bytes_max: int, steps_max: int) -> None:
         if len(pattern) > bytes_max:

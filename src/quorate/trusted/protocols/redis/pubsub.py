@@ -1,4 +1,4 @@
-"""Subscriptions: they live here, not in replicas. PUBLISH takes a slot, and its message goes out when that is decided."""
+"""Subscriptions: they live here, not in replicas. PUBLISH takes a slot; its message goes out when that is decided."""
 
 from ...limits import Limits
 from ...span import Answer, Effect
@@ -11,11 +11,12 @@ Subscribers = dict[bytes, dict[int, Session]]
 
 
 class Switchboard:
-    """Who is subscribed to what. The `total` of all subscriptions is bounded."""
+    """Who is subscribed to what. The number of all subscriptions and the bytes of their names are bounded."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._total = 0
+        self._bytes = 0
         self.channels: Subscribers = {}
         self.patterns: Subscribers = {}
         self.shard_channels: Subscribers = {}
@@ -27,9 +28,12 @@ class Switchboard:
         limits = self._limits
         if session.subscriptions >= limits.subscriptions_max or self._total >= limits.subscriptions_total_max:
             raise Refusal("ERR quorate: too many subscriptions")
+        if self._bytes + len(name) > limits.subscriptions_bytes_max:
+            raise Refusal("ERR quorate: the names of all subscriptions are over the limit (subscriptions_bytes_max)")
         own[name] = None
         board.setdefault(name, {})[session.client.number] = session
         self._total += 1
+        self._bytes += len(name)
 
     def remove(self, board: Subscribers, own: dict[bytes, None], session: Session, name: bytes) -> None:
         """End a subscription, if there is one."""
@@ -37,6 +41,7 @@ class Switchboard:
             return
         del own[name]
         self._total -= 1
+        self._bytes -= len(name)
         subscribers = board[name]
         del subscribers[session.client.number]
         if not subscribers:
@@ -52,50 +57,54 @@ class Switchboard:
             for name in list(own):
                 self.remove(board, own, session, name)
 
-    def publish(self, channel: bytes, message: bytes, effects: list[Effect]) -> int:
-        """Hand `message` to every subscriber of `channel` and of patterns that match it; how many there were."""
-        receivers = 0
-        for session in self.channels.get(channel, {}).values():
-            _deliver(session, [bulk(b"message"), bulk(channel), bulk(message)], effects)
-            receivers += 1
+    def receivers(self, channel: bytes, message: bytes) -> list[tuple[Session, bytes]]:
+        """Every subscriber of `channel`, and of each pattern that matches it, with what it is sent."""
+        subscribers = self.channels.get(channel, {})
+        found = [(session, _sent(session, [b"message", channel, message])) for session in subscribers.values()]
         for pattern, sessions in self.patterns.items():
             if matches(pattern, channel):
-                for session in sessions.values():
-                    _deliver(session, [bulk(b"pmessage"), bulk(pattern), bulk(channel), bulk(message)], effects)
-                    receivers += 1
-        return receivers
+                parts = [b"pmessage", pattern, channel, message]
+                found += [(session, _sent(session, parts)) for session in sessions.values()]
+        return found
 
-    def publish_shard(self, channel: bytes, message: bytes, effects: list[Effect]) -> int:
-        """As `publish`, for shard channels: patterns do not see them."""
+    def shard_receivers(self, channel: bytes, message: bytes) -> list[tuple[Session, bytes]]:
+        """As `receivers`, for shard channels: patterns do not see them."""
         subscribers = self.shard_channels.get(channel, {})
-        for session in subscribers.values():
-            _deliver(session, [bulk(b"smessage"), bulk(channel), bulk(message)], effects)
-        return len(subscribers)
+        return [(session, _sent(session, [b"smessage", channel, message])) for session in subscribers.values()]
 
 
-def _deliver(session: Session, parts: list[bytes], effects: list[Effect]) -> None:
-    effects.append(Answer(session.client, aggregate(b">", session.protocol, parts)))
+def _sent(session: Session, parts: list[bytes]) -> bytes:
+    return aggregate(b">", session.protocol, [bulk(part) for part in parts])
 
 
 class Publication(Transform):
     """A PUBLISH: the replicas, who have no subscribers, order it; the coordinator hands its message out."""
 
-    def __init__(self, channel: bytes, message: bytes, is_shard: bool) -> None:
-        self._channel = channel
-        self._message = message
-        self._is_shard = is_shard
+    def __init__(self, call: Call) -> None:
+        self._channel = call.arguments[1]
+        self._message = call.arguments[2]
+        self._is_shard = call.command.name == "spublish"
+        # Who is subscribed to what it publishes has the message before the answer, but not inside EXEC's.
+        self._publisher = None if call.in_transaction or call.session.is_silent else call.session
 
     def tell(self, reply: bytes, dialect: Dialect, now: int, effects: list[Effect]) -> bytes:
         """How many received it."""
         if is_error(reply):
             return reply
         switchboard = dialect.switchboard
-        publish = switchboard.publish_shard if self._is_shard else switchboard.publish
-        return integer(publish(self._channel, self._message, effects))
+        receivers = switchboard.shard_receivers if self._is_shard else switchboard.receivers
+        found = receivers(self._channel, self._message)
+        own = b""
+        for session, data in found:
+            if session is self._publisher:
+                own += data
+            else:
+                effects.append(Answer(session.client, data))
+        return own + integer(len(found))
 
 
 def _publish(dialect: Dialect, call: Call) -> Compiled:
-    return Compiled(call.raw, Publication(call.arguments[1], call.arguments[2], call.command.name == "spublish"))
+    return Compiled(call.raw, Publication(call))
 
 
 def _board(dialect: Dialect, session: Session, name: str) -> tuple[Subscribers, dict[bytes, None]]:
@@ -141,7 +150,8 @@ def _confirm(dialect: Dialect, session: Session, name: str, channel: bytes, effe
 
 def _names(board: Subscribers, call: Call) -> bytes:
     if len(call.arguments) > 3:
-        raise Refusal(f"ERR wrong number of arguments for '{call.command.name}' command")
+        name = call.arguments[1].decode("latin-1")
+        raise Refusal(f"ERR unknown subcommand or wrong number of arguments for '{name}'. Try PUBSUB HELP.")
     pattern = call.arguments[2] if len(call.arguments) == 3 else b"*"
     return array([bulk(name) for name in sorted(board) if matches(pattern, name)])
 

@@ -14,7 +14,7 @@ from .expiry import Settling, Sign
 from .framing import encode_request
 from .scripts import DEADLINE_OFFSET_MS, LOCK_EXTEND, LOCK_REACQUIRE, LOCK_RELEASE, REAP, digest
 from .table import ROWS
-from .values import ONE, ZERO, array, bulk, elements, with_elements
+from .values import ONE, ZERO, array, bulk, elements, value_end, with_elements
 
 # The digests of the scripts in redis-py's Lock; a test compares them with the installed redis-py.
 RELEASE = b"c3f8721cbb97f72bc19e972846bd7aaf91901658"
@@ -27,8 +27,10 @@ SCRIPT_USER = b"quorate-scripts"
 
 _SKIP_REPLY = encode_request([b"CLIENT", b"REPLY", b"SKIP"])
 # These users have no password: who can reach a lane is the coordinator.
-AS_SCRIPT_USER = _SKIP_REPLY + encode_request([b"AUTH", SCRIPT_USER, b"-"])
-AS_LANE_USER = _SKIP_REPLY + encode_request([b"AUTH", b"default", b"-"])
+_SCRIPT_USER_COMES = encode_request([b"AUTH", SCRIPT_USER, b"-"])
+_LANE_USER_COMES = encode_request([b"AUTH", b"default", b"-"])
+AS_SCRIPT_USER = _SKIP_REPLY + _SCRIPT_USER_COMES
+AS_LANE_USER = _SKIP_REPLY + _LANE_USER_COMES
 # What the lane needs as this user; inside scripts Redis itself forbids all of these.
 _AROUND_SCRIPTS = [b"+client|reply", b"+eval", b"+eval_ro", b"+evalsha", b"+evalsha_ro"]
 
@@ -72,10 +74,20 @@ def _run(dialect: Dialect, call: Call) -> Compiled:
         # Who is told that a digest is missing loads the script, and is told the reason there.
         raise Refusal(NOSCRIPT) if is_by_digest else _refused(call.command)
     if call.in_transaction:
-        raise Refusal(
-            f"ERR quorate refuses {call.command.name.upper()} of a listed script inside MULTI: it changes the user"
-        )
+        # Inside MULTI each request has its result, and no reply can be skipped.
+        return Compiled(_SCRIPT_USER_COMES + call.raw + _LANE_USER_COMES, Between(), frames=3)
     return Compiled(AS_SCRIPT_USER + call.raw + AS_LANE_USER)
+
+
+class Between(Transform):
+    """Three results: the script's own, between those of the two AUTH around it."""
+
+    is_exact = False
+
+    def canonical(self, reply: bytes) -> bytes:
+        """The script's."""
+        begin = value_end(reply, 0)
+        return reply[begin : value_end(reply, begin)]
 
 
 # The locks of redis-py. Their own scripts ask replicas for the time left, so ours get the ordered time instead.

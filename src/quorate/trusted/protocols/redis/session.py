@@ -1,5 +1,7 @@
 """What the coordinator keeps for one connection of the Redis protocol: no replica knows any of it."""
 
+from __future__ import annotations
+
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -17,13 +19,13 @@ class Transaction:
     __slots__ = ("is_broken", "queued", "size")
 
     def __init__(self) -> None:
-        self.queued: list["Call"] = []
+        self.queued: list[Call] = []
         self.size = 0
         self.is_broken = False
 
 
 class Session:
-    """One connection's state: protocol version, database, MULTI queue, WATCH marks, subscriptions, what it waits for."""
+    """One connection's state: protocol version, database, MULTI queue, WATCH marks, subscriptions, waits."""
 
     def __init__(self, client: Client, limits: Limits, is_authenticated: bool) -> None:
         self.client = client
@@ -43,6 +45,7 @@ class Session:
         self.is_muted = False
         self.skips = 0
         self.is_silent = False
+        self.is_over = False
         self.is_ordinary = is_authenticated
         # Requests that came in one piece with one whose answer takes more than one slot: they wait for it, in order.
         self.queue: deque[Request] = deque()
@@ -65,5 +68,6 @@ class Session:
             and self.transaction is None
             and not self.is_muted
             and not self.skips
+            and not self.is_over
             and (self.protocol == 3 or not self.subscriptions)
         )

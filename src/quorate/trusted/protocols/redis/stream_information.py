@@ -4,6 +4,8 @@ from .base import Transform
 from .values import ZERO, elements, error, payload, with_elements
 
 NO_SUCH_KEY = error("ERR no such key")
+_NONE = b"0-0"
+_IDENTIFIER_DIGITS_MAX = 41
 _HISTORY = (b"radix-tree-keys", b"radix-tree-nodes")
 
 
@@ -21,8 +23,11 @@ def last_id(reply: bytes) -> bytes:
     parts = elements(reply)
     for index in range(0, len(parts) - 1, 2):
         if payload(parts[index]) == b"last-generated-id":
-            return payload(parts[index + 1])
-    return b"0-0"
+            identifier = payload(parts[index + 1])
+            milliseconds, _, sequence = identifier.partition(b"-")
+            is_whole = milliseconds.isdigit() and sequence.isdigit() and len(identifier) <= _IDENTIFIER_DIGITS_MAX
+            return identifier if is_whole else _NONE
+    return _NONE
 
 
 class Information(Transform):

@@ -1,8 +1,9 @@
 """What becomes of every command and subcommand of Redis 7.0: the whole allow-list, one row each.
 
 A row is: name, arity (the name counts; negative: at least), access (w: writes, m: may grow memory, -: neither),
-treatment, keys (first, last, step; 0 0 0: none, or found elsewhere) and, where refused, the reason. The names and numbers
-are those of the server's own COMMAND reply; a test compares them with a real server and fails on a command without a row.
+treatment, keys (first, last, step; 0 0 0: none, or found elsewhere) and, where refused, the reason. The names and
+numbers are those of the server's own COMMAND reply; a test compares them with a real server, and fails on a command
+without a row.
 """
 
 from .base import Command, Treatment
@@ -21,6 +22,7 @@ _ONE_REPLICA = "it would show or change one replica, and replicas differ there"
 _ACCESS = "access lists are the coordinator's, not a client's, to set"
 _HASH_ORDER = "its serialised form follows each replica's own hash order"
 _OWN_CLOCK = "it reads a clock or a counter that each replica keeps for itself"
+LEXICAL = "in a sorted set with different scores each replica would find its own range"
 _FUNCTIONS = "functions are not allowed in this release; scripts are, by their digest"
 _SCRIPTS = "scripts belong to the cell; a client cannot stop, debug or drop them"
 _OTHERS = "the coordinator serves all connections itself and lets no client command another's"
@@ -124,23 +126,23 @@ ROWS: tuple[Row, ...] = (
     ("zinter",                  -3,  "-",  _PLAIN,    (0, 0, 0), ""),
     ("zintercard",              -3,  "-",  _PLAIN,    (0, 0, 0), ""),
     ("zinterstore",             -4,  "wm", _PLAIN,    (1, 1, 1), ""),
-    ("zlexcount",               4,   "-",  _PLAIN,    (1, 1, 1), ""),
+    ("zlexcount",               4,   "-",  _FORMED,   (1, 1, 1), ""),
     ("zmpop",                   -4,  "w",  _PLAIN,    (0, 0, 0), ""),
     ("zmscore",                 -3,  "-",  _PLAIN,    (1, 1, 1), ""),
     ("zpopmax",                 -2,  "w",  _PLAIN,    (1, 1, 1), ""),
     ("zpopmin",                 -2,  "w",  _PLAIN,    (1, 1, 1), ""),
     ("zrandmember",             -2,  "-",  _FORMED,   (1, 1, 1), ""),
-    ("zrange",                  -4,  "-",  _PLAIN,    (1, 1, 1), ""),
-    ("zrangebylex",             -4,  "-",  _PLAIN,    (1, 1, 1), ""),
+    ("zrange",                  -4,  "-",  _FORMED,   (1, 1, 1), ""),
+    ("zrangebylex",             -4,  "-",  _FORMED,   (1, 1, 1), ""),
     ("zrangebyscore",           -4,  "-",  _PLAIN,    (1, 1, 1), ""),
-    ("zrangestore",             -5,  "wm", _PLAIN,    (1, 2, 1), ""),
+    ("zrangestore",             -5,  "wm", _FORMED,   (1, 2, 1), ""),
     ("zrank",                   3,   "-",  _PLAIN,    (1, 1, 1), ""),
     ("zrem",                    -3,  "w",  _PLAIN,    (1, 1, 1), ""),
-    ("zremrangebylex",          4,   "w",  _PLAIN,    (1, 1, 1), ""),
+    ("zremrangebylex",          4,   "w",  _REFUSED,  (1, 1, 1), LEXICAL),
     ("zremrangebyrank",         4,   "w",  _PLAIN,    (1, 1, 1), ""),
     ("zremrangebyscore",        4,   "w",  _PLAIN,    (1, 1, 1), ""),
     ("zrevrange",               -4,  "-",  _PLAIN,    (1, 1, 1), ""),
-    ("zrevrangebylex",          -4,  "-",  _PLAIN,    (1, 1, 1), ""),
+    ("zrevrangebylex",          -4,  "-",  _FORMED,   (1, 1, 1), ""),
     ("zrevrangebyscore",        -4,  "-",  _PLAIN,    (1, 1, 1), ""),
     ("zrevrank",                3,   "-",  _PLAIN,    (1, 1, 1), ""),
     ("zscan",                   -3,  "-",  _PLANNED,  (1, 1, 1), ""),
@@ -306,7 +308,7 @@ ROWS: tuple[Row, ...] = (
     ("select",                  2,   "-",  _HERE,     (0, 0, 0), ""),
     # server
     ("acl",                     -2,  "-",  _BY_SUB,   (0, 0, 0), ""),
-    ("acl|cat",                 -2,  "-",  _HERE,     (0, 0, 0), ""),
+    ("acl|cat",                 -2,  "-",  _REFUSED,  (0, 0, 0), _ACCESS),
     ("acl|deluser",             -3,  "-",  _REFUSED,  (0, 0, 0), _ACCESS),
     ("acl|dryrun",              -4,  "-",  _REFUSED,  (0, 0, 0), _ACCESS),
     ("acl|genpass",             -2,  "-",  _REFUSED,  (0, 0, 0), _ACCESS),

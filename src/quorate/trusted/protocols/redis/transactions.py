@@ -1,14 +1,16 @@
 """MULTI, EXEC, WATCH: the queue is here, and a whole transaction is one slot: MULTI … EXEC in one piece on the lane.
 
-A queued request is checked when it comes and compiled when EXEC orders it, with EXEC's own time. WATCH is a mark on keys:
-any write ordered after it that may change a watched key makes EXEC answer null, without taking a slot.
+A queued request is checked when it comes and compiled when EXEC orders it, with EXEC's own time. WATCH is a mark on
+keys: any write ordered after it that may change a watched key makes EXEC answer null, without taking a slot.
 """
 
+from ...errors import invariant
+from ...limits import Limits
 from ...span import Effect
 from .base import Call, Compiled, Dialect, Refusal, Transform
 from .framing import encode_request
 from .session import Session, Transaction
-from .values import elements, value_end, with_elements
+from .values import array, elements, is_error, value_end
 
 EXECABORT = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
 _MULTI = encode_request([b"MULTI"])
@@ -16,41 +18,59 @@ _EXEC = encode_request([b"EXEC"])
 
 
 class Execution(Transform):
-    """The reply of a transaction: `statuses` lines (MULTI's and one per queued request), then the array of results."""
+    """The reply of a transaction: a status for MULTI and for each request on the lane, then the array of results.
 
-    def __init__(self, transforms: list[Transform | None], statuses: int, hidden: int) -> None:
-        self._transforms = transforms
-        self._statuses = statuses
-        self.frames = statuses + 1
+    The last `hidden` results are the lane's own.
+    """
+
+    def __init__(self, compiled: list[Compiled], hidden: int) -> None:
+        self._compiled = compiled
         self._hidden = hidden
-        self.is_exact = all(transform is None or transform.is_exact for transform in transforms)
+        self._results = sum(one.frames for one in compiled) + hidden
+        self.frames = self._results + 2
+        self.is_exact = all(one.transform is None or one.transform.is_exact for one in compiled)
+        invariant(
+            all(one.frames == 1 or (one.transform is not None and not one.transform.is_exact) for one in compiled),
+            "what yields several replies has one canonical form",
+        )
 
     def canonical(self, reply: bytes) -> bytes:
-        """Each result in its own canonical form."""
+        """Each result in its own canonical form, one for each request."""
         body = self._body(reply)
         results = elements(reply[body:])
-        if len(results) != len(self._transforms) + self._hidden:
+        if len(results) != self._results:
             return reply
-        for index, transform in enumerate(self._transforms):
-            if transform is not None:
-                results[index] = transform.canonical(results[index])
-        return reply[:body] + with_elements(reply[body:], results)
+        position = 0
+        canonical: list[bytes] = []
+        for one in self._compiled:
+            result = b"".join(results[position : position + one.frames])
+            position += one.frames
+            canonical.append(result if one.transform is None else one.transform.canonical(result))
+        return reply[:body] + array(canonical + results[position:])
 
     def tell(self, reply: bytes, dialect: Dialect, now: int, effects: list[Effect]) -> bytes:
         """The array of results, each as its own request's client would be told it."""
         answer = reply[self._body(reply) :]
         results = elements(answer)
-        if len(results) != len(self._transforms) + self._hidden:
-            return answer
+        if len(results) != len(self._compiled) + self._hidden:
+            return self._told_failure(answer, dialect, now, effects)
         told: list[bytes] = []
-        for index, transform in enumerate(self._transforms):
+        for index, one in enumerate(self._compiled):
             result = results[index]
-            told.append(result if transform is None else transform.tell(result, dialect, now, effects))
-        return b"*%d\r\n" % len(told) + b"".join(told)
+            told.append(result if one.transform is None else one.transform.tell(result, dialect, now, effects))
+        return array(told)
+
+    def _told_failure(self, answer: bytes, dialect: Dialect, now: int, effects: list[Effect]) -> bytes:
+        """The replicas refused the transaction as a whole, and each request in it with that."""
+        for one in self._compiled:
+            if one.transform is not None and is_error(answer):
+                one.transform.tell(answer, dialect, now, effects)
+        return answer
 
     def _body(self, reply: bytes) -> int:
+        """Where the array of results begins."""
         position = 0
-        for _ in range(self._statuses):
+        for _ in range(self.frames - 1):
             position = value_end(reply, position)
         return position
 
@@ -72,10 +92,10 @@ PLACEHOLDER = encode_request([b"PING"])
 class Watchers:
     """Who watches which key. A key is watched in its database."""
 
-    def __init__(self, total_max: int, keys_max: int) -> None:
-        self._total_max = total_max
-        self._keys_max = keys_max
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._total = 0
+        self._bytes = 0
         self._by_key: dict[tuple[int, bytes], dict[int, Session]] = {}
 
     def __len__(self) -> int:
@@ -84,18 +104,24 @@ class Watchers:
     def watch(self, session: Session, keys: list[bytes]) -> None:
         """Mark `keys` for `session`. Raises `Refusal` past the limits."""
         added = [key for key in dict.fromkeys(keys) if (session.database, key) not in session.watched]
-        if len(session.watched) + len(added) > self._keys_max or self._total + len(added) > self._total_max:
-            raise Refusal("ERR quorate: too many watched keys")
+        limits = self._limits
+        size = sum(map(len, added))
+        if len(session.watched) + len(added) > limits.watched_keys_max:
+            raise Refusal("ERR quorate: too many watched keys (limit watched_keys_max)")
+        if self._total + len(added) > limits.watched_total_max or self._bytes + size > limits.watched_bytes_max:
+            raise Refusal("ERR quorate: all clients together watch too many keys")
         for key in added:
             place = (session.database, key)
             session.watched[place] = None
             self._by_key.setdefault(place, {})[session.client.number] = session
         self._total += len(added)
+        self._bytes += size
 
     def forget(self, session: Session) -> None:
         """`session` watches nothing any more."""
         self._total -= len(session.watched)
         for place in session.watched:
+            self._bytes -= len(place[1])
             sessions = self._by_key[place]
             del sessions[session.client.number]
             if not sessions:
@@ -127,16 +153,8 @@ def enqueue(session: Session, call: Call, requests_max: int, bytes_max: int) -> 
 
 def compile_transaction(compiled: list[Compiled], home: bytes | None) -> tuple[bytes, Execution]:
     """One slot's bytes for all of `compiled`; `home` leads the lane back to the database that it came from."""
-    parts = [_MULTI]
-    transforms: list[Transform | None] = []
-    for one in compiled:
-        parts.append(one.raw)
-        transforms.append(one.transform)
-    hidden = 0
+    parts = [_MULTI, *[one.raw for one in compiled]]
     if home is not None:
         parts.append(home)
-        hidden = 1
     parts.append(_EXEC)
-    return b"".join(parts), Execution(transforms, 1 + len(compiled) + hidden, hidden)
-
-
+    return b"".join(parts), Execution(compiled, 0 if home is None else 1)

@@ -1,4 +1,7 @@
-"""Which keys a write may change: for the marks of WATCH and for clients parked on keys. Too many is right, too few wrong."""
+"""Which keys a write may change: for the marks of WATCH and for clients parked on keys.
+
+Too many is right, too few wrong.
+"""
 
 from .base import Command
 

@@ -1,0 +1,128 @@
+"""The parts of assembling a cell that need no whole cell. Whole cells are held by tests/cell."""
+
+import asyncio
+import errno
+import resource
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from quorate import assemble
+from quorate.config import Config, load
+from quorate.domains import interpreter
+from quorate.trusted.errors import OperatorFault
+from quorate.trusted.messages import Notice
+from tests.cell.support import Document, as_toml, example
+from tests.domains.harness import short_directory
+
+
+def config_of(document: Document, directory: Path) -> Config:
+    """A document, as the cell reads it."""
+    document["cell"]["state"] = str(directory / "state")
+    path = directory / "cell.toml"
+    path.write_text(as_toml(document))
+    return load(path)
+
+
+def make_cell(config: Config, notices: list[Notice]) -> assemble.Cell:
+    """A cell that reports to nobody else; needs a running loop."""
+    return assemble.Cell(config, notices.extend, lambda replica, stage: None)
+
+
+def test_binding_a_port_in_use_is_the_operators_fault() -> None:
+    with assemble.bind("127.0.0.1", 0) as taken, pytest.raises(OperatorFault, match="Address already in use") as fault:
+        assemble.bind("127.0.0.1", taken.getsockname()[1])
+    assert "cell.listen" in fault.value.hint
+
+
+def test_binding_an_address_of_nobody_is_the_operators_fault() -> None:
+    with pytest.raises(OperatorFault, match=r"cannot listen on 192\.0\.2\.1:0"):
+        assemble.bind("192.0.2.1", 0)
+    with pytest.raises(OperatorFault, match="cannot listen on no such host:0"):
+        assemble.bind("no such host", 0)
+
+
+def test_the_first_fault_is_the_operators() -> None:
+    fault = OperatorFault("wrong", "do right")
+    inner = ExceptionGroup("inner", [OSError(errno.EIO, "io"), fault])
+    assert assemble.first_fault(ExceptionGroup("outer", [ValueError("x"), inner])) is fault
+    bug = ValueError("a bug")
+    assert assemble.first_fault(ExceptionGroup("outer", [bug])) is bug
+
+
+def test_a_private_directory_is_closed_to_others(tmp_path: Path) -> None:
+    assemble.private_directory(tmp_path / "a" / "b")
+    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+    assemble.private_directory(tmp_path / "a" / "b")
+
+
+def test_only_python_services_may_read_the_interpreter() -> None:
+    with short_directory() as directory:
+        document = example("kv")
+        document["variant"][1] |= {"program": "cat", "memory": "50MB"}
+        config = config_of(document, directory)
+    python, other = (
+        assemble.recipe(config.replicas[n], config.variants[name]) for n, name in enumerate(("dictionary", "sqlite"))
+    )
+    assert (python.readable, other.readable) == (interpreter.readable(), ())
+    assert (other.replica, other.variant, other.memory_bytes_max) == ("b", "sqlite", 50_000_000)
+
+
+def test_a_replica_that_never_becomes_ready_fails_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs, and listens to nobody: its output is quoted, and nothing of the others is left."""
+    monkeypatch.setattr(assemble, "BOOT_SECONDS_MAX", 2.0)
+    document = example("kv", "process")
+    document["variant"][1] |= {"program": "sh", "args": ["-c", "echo still thinking; sleep 1000"]}
+    notices: list[Notice] = []
+
+    async def boot(config: Config) -> None:
+        cell = make_cell(config, notices)
+        with assemble.bind("127.0.0.1", 0) as listener, pytest.raises(OperatorFault) as fault:
+            await cell.start(listener)
+        assert str(fault.value) == "replica b did not become ready\nstill thinking"
+        assert all(seat.domain.pid is None for seat in cell.seats)
+        assert not (config.cell.state / "domains").exists()
+        await cell.stop()
+
+    with short_directory() as directory:
+        asyncio.run(boot(config_of(document, directory)))
+    assert notices == []
+
+
+@pytest.mark.parametrize("answer", [b"", b"-ERR loading\r\n", b"+PO"])
+def test_a_service_that_answers_anything_but_pong_is_not_ready(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
+    monkeypatch.setattr(assemble, "BOOT_SECONDS_MAX", 1.0)
+    monkeypatch.setattr(assemble, "BOOT_REPLY_SECONDS_MAX", 0.2)
+    document = example("kv", "process")
+    code = (
+        "import socket, sys\nlistener = socket.socket(socket.AF_UNIX)\nlistener.bind(sys.argv[1])\nlistener.listen()\n"
+        f"kept = []\nwhile True:\n    kept.append(listener.accept()[0])\n    kept[-1].sendall({answer!r})\n"
+    )
+    document["variant"][1]["args"] = ["-c", code, "{socket}"]
+
+    async def boot(config: Config) -> None:
+        cell = make_cell(config, [])
+        with assemble.bind("127.0.0.1", 0) as listener, pytest.raises(OperatorFault, match="b did not become ready"):
+            await cell.start(listener)
+
+    with short_directory() as directory:
+        asyncio.run(boot(config_of(document, directory)))
+
+
+def test_descriptors_that_the_kernel_does_not_give_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even a process without a limit may have no more than the kernel's own."""
+
+    def refuse(which: int, limits: tuple[int, int]) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1_024, resource.RLIM_INFINITY))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+
+    async def boot(config: Config) -> None:
+        with socket.socket() as listener, pytest.raises(OperatorFault, match="this process may have 1024"):
+            await make_cell(config, []).start(listener)
+
+    with short_directory() as directory:
+        asyncio.run(boot(config_of(example("kv", "process"), directory)))

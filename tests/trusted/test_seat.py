@@ -1,0 +1,82 @@
+"""One seat's bookkeeping: what it is owed by, and what it still owes."""
+
+from quorate.trusted.seat import OVERSIZED, Seat, Segment
+from quorate.trusted.span import Span
+
+from tests.trusted.support import PROTOCOL
+
+
+def new_seat() -> Seat:
+    seat = Seat(0, PROTOCOL.scanner())
+    seat.is_voting = True
+    return seat
+
+
+def span_of(*requests: bytes, first: int = 1) -> Span:
+    span = Span(None, list(requests), 0, is_write=False)
+    span.first = first
+    return span
+
+
+def test_what_is_owed_is_counted_and_paid_in_turn() -> None:
+    seat, span = new_seat(), span_of(b"abc", b"de")
+    closed = Segment(1, 1, None, [span], 3, decided_at=5)
+    decided = Segment(2, 1, b"+1\r\n", [span], 2, decided_at=6)
+    seat.owe(closed)
+    assert seat.oldest is None, "a closed slot is nobody's debt in time"
+    seat.owe(decided)
+    assert (seat.owed_slots, seat.owed_bytes, seat.oldest) == (2, 3 + 2 + 4, decided)
+    assert seat.paid() is closed
+    assert seat.oldest is decided
+    assert seat.paid() is decided
+    assert (seat.owed_slots, seat.owed_bytes, seat.oldest) == (0, 0, None)
+
+
+def test_a_decided_segment_is_divided_into_its_slots() -> None:
+    seat = new_seat()
+    spans = [span_of(b"zero", b"a", b"b"), span_of(b"c", first=4), span_of(b"d", b"e", first=5)]
+    spans[0].first, spans[0].count = 4, 0  # all its slots were decided meanwhile
+    seat.owe(Segment(2, 4, b"+a\r\n+b\r\n+c\r\n+d\r\n", spans, 4, decided_at=9))
+    seat.owe(Segment(6, 1, b"+e\r\n", spans[2:], 1, decided_at=10))
+    seat.divide()
+    assert [(part.first, part.data) for part in seat.owed] == [
+        (2, b"+a\r\n"),
+        (3, b"+b\r\n"),
+        (4, b"+c\r\n"),
+        (5, b"+d\r\n"),
+        (6, b"+e\r\n"),
+    ]
+    assert [part.spans[0].request_at(part.first) for part in seat.owed] == [b"a", b"b", b"c", b"d", b"e"]
+    assert (seat.owed_slots, seat.owed_bytes, seat.oldest) == (5, 25, seat.owed[0])
+
+
+def test_a_ballot_is_read_once_and_counted_once() -> None:
+    seat, span = new_seat(), span_of(b"a")
+    seat.buffer += b"+1\r\n+2\r\n"
+    assert seat.has_ballot(span, 100)
+    assert seat.has_ballot(span, 100)
+    assert seat.ballot == b"+1\r\n"
+    seat.take_ballot()
+    assert (seat.ballot, bytes(seat.buffer)) == (None, b"+2\r\n")
+
+
+def test_a_reply_over_the_limit_is_its_own_kind_of_ballot() -> None:
+    seat, span = new_seat(), span_of(b"a")
+    seat.buffer += b"$50\r\n" + b"x" * 10
+    assert not seat.has_ballot(span, 20)
+    seat.buffer += b"x" * 20
+    assert seat.has_ballot(span, 20)
+    assert seat.ballot == OVERSIZED
+    seat.take_ballot()
+    assert seat.is_skipping
+    assert not seat.buffer
+
+
+def test_who_votes_no_more_keeps_nothing() -> None:
+    seat = new_seat()
+    seat.buffer += b"+1\r\n"
+    seat.owe(Segment(1, 1, b"+1\r\n", [span_of(b"a")], 1, decided_at=5))
+    seat.clear()
+    assert not seat.is_voting
+    assert not seat.is_ready()
+    assert (len(seat.buffer), len(seat.owed), seat.owed_bytes, seat.oldest) == (0, 0, 0, None)
