@@ -48,6 +48,8 @@ class Seat:
         self.replica = replica
         self.variant = variant
         self.domain = domain
+        # Where the replica stands as far as it was announced, so that nobody is seen convicted without a cause.
+        self.role = Role.BOOTING
         self.cause = ""
         self.last_slot = 0
         self.usage = Usage(0, 0)
@@ -154,6 +156,7 @@ class Cell:
         sock = await self._first_answer(seat)
         self._progress(name, "voting")
         await self.shell.adopt(seat.index, sock)
+        seat.role = Role.VOTING
         self._begin(self._supervise(seat))
 
     async def _first_answer(self, seat: Seat) -> socket.socket:
@@ -224,6 +227,7 @@ class Cell:
         for notice in notices:
             if isinstance(notice, Convicted | Retired):
                 seat = self.seats[notice.seat]
+                seat.role = Role.CONVICTED if isinstance(notice, Convicted) else Role.RETIRED
                 seat.cause = notice.cause.value
                 seat.last_slot = notice.slot
                 self._begin(self._end_replica(seat))

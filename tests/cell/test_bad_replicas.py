@@ -16,14 +16,14 @@ SECOND_NS = 1_000_000_000
 MIB = 1024 * 1024
 ROGUE = Path(__file__).parent / "services" / "rogue.py"
 CLIENTS = 4
-PAUSE_SECONDS = 2.5
+PAUSE_SECONDS = 3.5
 REQUESTS = 150
 
 
 def with_rogue(fault: str) -> Document:
     """The stores of examples/kv.toml, of which replica b is a rogue one."""
     document = example(
-        "kv", "process", silence_ns_max=SECOND_NS, decision_ns_max=10 * SECOND_NS, reply_bytes_max=MIB // 4
+        "kv", "process", silence_ns_max=2 * SECOND_NS, decision_ns_max=10 * SECOND_NS, reply_bytes_max=MIB // 4
     )
     rogue = document["variant"][1]
     rogue |= {"name": "rogue", "args": [str(ROGUE), fault, "{socket}", "{directory}"]}
@@ -103,8 +103,29 @@ def test_a_replica_that_pauses_and_goes_on_catches_up(cells: MakeCell) -> None:
     assert cell.stop() == 0
 
 
+def test_a_replica_that_falls_too_far_behind_holds_up_nobody(cells: MakeCell) -> None:
+    """What is kept for it is bounded: it loses its seat long before its silence has lasted too long."""
+    cell = cells(
+        example(
+            "kv",
+            "process",
+            lag_slots_max=2_000,
+            inflight_slots_max=1_000,
+            client_pending_max=500,
+            throttle_ns_max=SECOND_NS,
+        )
+    ).start()
+    os.kill(pid_of(cell, "c"), signal.SIGSTOP)
+    with Workload(cell, CLIENTS) as work:
+        eventually(lambda: cell.status().seats_empty == 1, "it loses its seat")
+        work.more(REQUESTS)
+    work.assert_right()
+    assert cell.replica("c").backlog == 0
+    assert cell.stop() == 0
+
+
 def test_a_replica_that_pauses_for_too_long_is_convicted(cells: MakeCell) -> None:
-    cell = cells(example("kv", "process", silence_ns_max=SECOND_NS)).start()
+    cell = cells(example("kv", "process", silence_ns_max=2 * SECOND_NS)).start()
     with Workload(cell, CLIENTS) as work:
         work.more(REQUESTS)
         os.kill(pid_of(cell, "c"), signal.SIGSTOP)
@@ -115,7 +136,7 @@ def test_a_replica_that_pauses_for_too_long_is_convicted(cells: MakeCell) -> Non
 
 
 def test_a_cell_that_was_itself_paused_blames_nobody(cells: MakeCell) -> None:
-    cell = cells(example("kv", "process", silence_ns_max=SECOND_NS, decision_ns_max=2 * SECOND_NS)).start()
+    cell = cells(example("kv", "process", silence_ns_max=2 * SECOND_NS, decision_ns_max=3 * SECOND_NS)).start()
     with Workload(cell, CLIENTS) as work:
         work.more(REQUESTS)
         pids = [cell.pid, *(pid_of(cell, name) for name in "abc")]

@@ -23,12 +23,13 @@ def wait_for_end(pid: int) -> None:
 
 
 def test_a_program_is_found_where_servers_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    absent, present = "surely-absent", "surely-present"
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OperatorFault, match="there is no program surely-absent") as raised:
-        require_program("surely-absent", "some-package")
+        require_program(absent, "some-package")
     assert raised.value.hint == "apt-get install some-package"
-    (tmp_path / "mine").touch(mode=0o755)
-    assert require_program("mine", "some-package") == str(tmp_path / "mine")
+    (tmp_path / present).touch(mode=0o755)
+    assert require_program(present, "some-package") == str(tmp_path / present)
 
 
 def test_a_program_is_stopped_at_the_end_of_its_block(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_comparison_that_is_ended_early_leaves_nothing(place: Path) -> None:
     command = [sys.executable, "-m", "quorate", "bench", "versus", "--quick", "--rounds", "100"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         give_up = time.monotonic() + WAIT_SECONDS_MAX
-        while not any(b"redis-benchmark" in name for name in map(command_of, processes.descendants(process.pid))):
+        while not any(b"--csv" in arguments for arguments in map(command_of, processes.descendants(process.pid))):
             assert time.monotonic() < give_up
             time.sleep(0.01)
         ours = processes.descendants(process.pid)

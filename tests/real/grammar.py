@@ -217,6 +217,8 @@ class Grammar:
             case 2:
                 words.append(b"abc")
             case _:
-                words[index] = b"abc" if "timeout" in [argument.name for argument in self._usage.arguments] else (
-                    chance.choice(ODD)
+                words[index] = (
+                    b"abc"
+                    if "timeout" in [argument.name for argument in self._usage.arguments]
+                    else (chance.choice(ODD))
                 )

@@ -59,7 +59,18 @@ def serving(directory: Path, *options: str) -> Iterator[Path]:
     """A redis-server without persistence; the path of its socket."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "socket"
-    program = ["redis-server", "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(directory), *options]
+    program = [
+        "redis-server",
+        "--port",
+        "0",
+        "--unixsocket",
+        str(path),
+        "--save",
+        "",
+        "--dir",
+        str(directory),
+        *options,
+    ]
     with subprocess.Popen(program, stdout=subprocess.DEVNULL) as process:
         try:
             _wait_for(path)

@@ -1,4 +1,4 @@
-"""Random conversations through the dialect are those with a bare server (differential.py); seeded, some seconds long."""
+"""Random conversations through the dialect are those with a bare server (differential.py); seeded, some seconds."""
 
 from pathlib import Path
 

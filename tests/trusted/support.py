@@ -1,16 +1,18 @@
-"""The vote and the whole core without sockets: replicas are played by the test, byte by byte.
+r"""The vote and the whole core without sockets: replicas are played by the test, byte by byte.
 
     booth = Booth()
     span = booth.asks(b"GET a")
     booth.hears(0, b"+1")
     booth.hears(2, b"+1")
-    assert booth.decided == {1: b"+1\\r\\n"}
+    assert booth.decided == {1: b"+1\r\n"}
 
     cell = Cell()
     ann = cell.client()
     ann.says("SET a 1")
     cell.reply(b"+OK")                # all replicas alike
-    assert ann.hears() == b"+OK\\r\\n"
+    assert ann.hears() == b"+OK\r\n"
+
+Time stands still in both until it is told to pass.
 """
 
 import shlex
@@ -113,6 +115,10 @@ class Booth:
         """Who was reported, and for what."""
         return [(fault.seat, fault.cause) for fault in self.faults]
 
+    def is_content(self) -> bool:
+        """Whether nobody dissented and nobody was reported."""
+        return not self.dissents and not self.faults
+
     def dissenters(self) -> list[tuple[int, int]]:
         """Seat and slot of each dissent."""
         return [(dissent.seat, dissent.slot) for dissent in self.dissents]
@@ -139,6 +145,10 @@ class Talker:
         data = b"".join(self.client.out)
         self.client.out.clear()
         return data
+
+    def is_closed(self) -> bool:
+        """Whether its connection ends with what it was sent."""
+        return self.client.is_closing
 
     def leaves(self) -> None:
         """Close the connection."""

@@ -4,7 +4,7 @@ from quorate.trusted.client import Client
 def test_a_new_client_is_owed_nothing() -> None:
     client = Client(7, "10.0.0.1:5000")
     assert (client.number, client.address, client.pending) == (7, "10.0.0.1:5000", 0)
-    assert not (client.is_gone or client.is_closing or client.is_waiting)
+    assert [client.is_gone, client.is_closing, client.is_waiting] == [False] * 3
 
 
 def test_answers_held_behind_a_slot_count_as_pending() -> None:

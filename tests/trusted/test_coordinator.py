@@ -14,7 +14,6 @@ from quorate.trusted.messages import (
 )
 from quorate.trusted.protocols.redis.framing import encode_request
 from quorate.trusted.protocols.redis.values import bulk
-
 from tests.trusted.support import SECOND_NS, Cell
 
 LOST = b"-NOQUORUM fewer than f+1 replicas vote\r\n"
@@ -63,10 +62,10 @@ def test_a_connection_closes_after_its_replies() -> None:
     cell = Cell()
     ann = cell.client()
     ann.says("GET a", "QUIT")
-    assert not ann.client.is_closing
+    assert not ann.is_closed()
     cell.reply(b"+1")
     assert ann.hears() == b"+1\r\n+OK\r\n"
-    assert ann.client.is_closing
+    assert ann.is_closed()
     ann.says("GET b")
     assert cell.core.order.next_slot == 2, "nothing is read any more"
 
@@ -77,7 +76,7 @@ def test_a_broken_request_is_answered_after_the_good_ones_before_it() -> None:
     ann.sends(encode_request([b"GET", b"a"]) + b"*1\r\n$x\r\n")
     cell.reply(b"+1")
     assert ann.hears() == b"+1\r\n-ERR Protocol error: invalid bulk length\r\n"
-    assert ann.client.is_closing
+    assert ann.is_closed()
 
 
 def test_what_a_client_asked_is_executed_though_it_left() -> None:

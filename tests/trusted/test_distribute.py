@@ -1,6 +1,5 @@
 from quorate.trusted.distribute import Distribute
 from quorate.trusted.span import Span
-
 from tests.trusted.support import PROTOCOL
 
 RESP3 = 3 << 16

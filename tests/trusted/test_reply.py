@@ -39,10 +39,11 @@ def test_with_nothing_before_it_an_answer_goes_at_once() -> None:
 def test_a_connection_ends_after_all_that_it_is_owed() -> None:
     reply, client = Reply(), client_asking(2)
     reply.close(client)
-    reply.release(client, b"1", 1)
-    assert not client.is_closing
-    reply.release(client, b"2", 1)
-    assert client.is_closing
+    endings = [client.is_closing]
+    for data in (b"1", b"2"):
+        reply.release(client, data, 1)
+        endings.append(client.is_closing)
+    assert endings == [False, False, True]
     assert client.out == [b"1", b"2"]
     assert reply.ready == [client]
 

@@ -5,8 +5,16 @@ from quorate.trusted.tally import LATENCY_BOUNDS_NS, Tally
 
 @pytest.mark.parametrize(
     ("latency_ns", "bucket"),
-    [(0, 0), (15_999, 0), (16_000, 1), (31_999, 1), (32_000, 2), (LATENCY_BOUNDS_NS[-1] - 1, 19)]
-    + [(LATENCY_BOUNDS_NS[-1], 20), (10**12, 20)],
+    [
+        (0, 0),
+        (15_999, 0),
+        (16_000, 1),
+        (31_999, 1),
+        (32_000, 2),
+        (LATENCY_BOUNDS_NS[-1] - 1, 19),
+        (LATENCY_BOUNDS_NS[-1], 20),
+        (10**12, 20),
+    ],
 )
 def test_each_latency_is_counted_below_its_bound(latency_ns: int, bucket: int) -> None:
     tally = Tally(3)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from quorate.trusted.messages import Cause
 from quorate.trusted.protocols.redis.order_free import Unordered
 from quorate.trusted.protocols.redis.values import array, elements
-
 from tests.trusted.support import Booth
 
 RIGHT, WRONG, FAULT = b"+1\r\n", b"+2\r\n", b"-ERR\r\n"
@@ -110,7 +109,9 @@ def test_every_way_two_replies_can_interleave_byte_by_byte() -> None:
 
 # Streams of mixed spans, cut anywhere, against liars who send anything.
 
-REPLIES = st.sampled_from([b"+OK\r\n", b":1\r\n", b"$-1\r\n", b"$5\r\na\r\nb\n\r\n", b"*0\r\n", b"-ERR no\r\n", b"_\r\n"])
+REPLIES = st.sampled_from(
+    [b"+OK\r\n", b":1\r\n", b"$-1\r\n", b"$5\r\na\r\nb\n\r\n", b"*0\r\n", b"-ERR no\r\n", b"_\r\n"]
+)
 MEMBERS = st.lists(st.sampled_from([b":1\r\n", b":2\r\n", b"$1\r\nx\r\n"]), min_size=2, max_size=4)
 
 

@@ -70,9 +70,9 @@ def run(is_quick: bool, rounds: int | None) -> dict[str, Any]:
 
 def measure(plan: Plan, progress: Progress) -> dict[str, Any]:
     """Carry out `plan`: the result has the settings by name, `rounds`, `memory`, `machine` and all `samples`."""
-    facts = machine() | versions()
     with interrupted_by_sigterm(), tempfile.TemporaryDirectory(prefix="quorate-versus-") as name:
         directory = Path(name)
+        facts = machine() | versions()
         with (
             redis(directory, "redis-direct") as direct,
             redis(directory, "redis-behind") as behind,

@@ -137,7 +137,7 @@ class Service:
         """The cell at this moment."""
         config, core = self._config, self.cell.core
         replicas = tuple(map(self._replica, self.cell.seats))
-        empty = sum(role is not Role.VOTING for role in core.roles)
+        empty = sum(seat.role is not Role.VOTING for seat in self.cell.seats)
         return CellSnapshot(
             name=config.cell.name,
             protocol=config.cell.protocol,
@@ -161,15 +161,14 @@ class Service:
 
     def _replica(self, seat: Seat) -> ReplicaSnapshot:
         core = self.cell.core
-        role = core.roles[seat.index]
         voter = core.vote.seats[seat.index]
-        is_voting = role is Role.VOTING
+        is_voting = seat.role is Role.VOTING
         answered = voter.owed[0].first if voter.owed else core.vote.frontier
         return ReplicaSnapshot(
             name=seat.replica.name,
             variant=seat.variant.name,
             domain=seat.domain.kind,
-            role=role.value,
+            role=seat.role.value,
             slot=answered - 1 if is_voting else seat.last_slot,
             dissents=core.tally.dissents[seat.index],
             pid=seat.domain.pid if is_voting else None,

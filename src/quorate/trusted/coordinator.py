@@ -95,6 +95,16 @@ class Coordinator:
         """Whether to stop reading from this replica until others have caught up with it."""
         return self.vote.is_ahead(seat)
 
+    # What is to be sent.
+
+    def has_output(self, now: int) -> bool:
+        """Whether anything is to be sent or told before the next entry."""
+        return bool(self.reply.ready or self.readable or self.notices) or self.is_batch_due(now)
+
+    def is_batch_due(self, now: int) -> bool:
+        """Whether the requests that gathered are to be written to the lanes now."""
+        return self.distribute.is_due(self.vote.frontier, now)
+
     # Time.
 
     def next_deadline(self) -> int:
@@ -102,8 +112,10 @@ class Coordinator:
         due = self.vote.next_deadline()
         if due:
             due = min(due, self._attended_at + self.limits.attention_ns_max // 2)
-        deadlines = [due for due in (due, self.protocol.next_deadline()) if due]
-        return min(deadlines, default=0)
+        for other in (self.protocol.next_deadline(), self.distribute.next_deadline()):
+            if other and (other < due or not due):
+                due = other
+        return due
 
     def woken(self, now: int) -> None:
         """Time passed."""

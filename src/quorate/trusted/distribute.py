@@ -9,24 +9,52 @@ from .span import Span
 
 NO_MODE = -1
 
+# How much may gather, and for how long, while what was sent before is undecided.
+BATCH_BYTES_MAX = 64 * 1024
+BATCH_WAIT_NS_MAX = 2_000_000
+
 
 class Distribute:
-    """Collects one turn's requests; every voting lane is sent the same bytes."""
+    """Collects requests; every voting lane is sent the same bytes.
+
+    While a batch is undecided, what comes after it gathers: slots are decided in order, so it would be decided no
+    sooner, and a few large writes cost everybody less than many small ones.
+    """
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
         self._mode = NO_MODE
         self.outgoing: list[bytes] = []
+        self._size = 0
+        self._since = 0
+        self._last_slot = 0
+        self._sent_slot = 0
 
     def send(self, span: Span) -> None:
         """Put the requests of `span` on all lanes."""
+        if not self.outgoing:
+            self._since = span.ordered_at
         if span.mode != self._mode:
             self.outgoing.append(self._protocol.switch(self._mode, span.mode))
             self._mode = span.mode
         self.outgoing += span.requests
+        self._size += span.size
+        self._last_slot = span.first + span.count - 1
+
+    def is_due(self, frontier: int, now: int) -> bool:
+        """Whether what gathered goes now: all sent before is decided, or it is enough, or it waited long enough."""
+        if not self.outgoing:
+            return False
+        return frontier > self._sent_slot or self._size >= BATCH_BYTES_MAX or now >= self.next_deadline()
+
+    def next_deadline(self) -> int:
+        """When what gathered has waited long enough (ns), or 0."""
+        return self._since + BATCH_WAIT_NS_MAX if self.outgoing else 0
 
     def take(self) -> bytes:
-        """This turn's bytes for each lane; they are handed out once."""
+        """The bytes for each lane; they are handed out once."""
         data = b"".join(self.outgoing)
         self.outgoing.clear()
+        self._size = 0
+        self._sent_slot = self._last_slot
         return data

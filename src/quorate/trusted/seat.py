@@ -16,10 +16,11 @@ class Segment:
 
     `data` is None for a slot that was closed without a decision: its late replies are consumed and not compared.
     `spans` are those that the slots belong to, in order. `decided_at` is in nanoseconds. `size` is what is kept for
-    these slots while they are owed, in bytes: their requests, `asked` bytes of them, and what was agreed.
+    these slots while they are owed, in bytes: their requests, `asked` bytes of them, and what was agreed. `is_stream`
+    says that `data` is what a correct replica sends; else it is canonical, and says nothing before a reply is whole.
     """
 
-    __slots__ = ("count", "data", "decided_at", "first", "size", "spans")
+    __slots__ = ("count", "data", "decided_at", "first", "is_stream", "size", "spans")
 
     def __init__(
         self, first: int, count: int, data: bytes | None, spans: list[Span], asked: int, decided_at: int
@@ -28,6 +29,7 @@ class Segment:
         self.count = count
         self.data = data
         self.spans = spans
+        self.is_stream = bool(data) and spans[0].is_exact
         self.size = asked + len(data or b"")
         self.decided_at = decided_at
 

@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         if shell.is_draining:
             return
         shell.core.client_sent(self.client, data, shell.clock.now())
-        shell.schedule()
+        shell.send_soon(1)
         inbox = self.client.inbox
         if inbox and self._is_reading and sum(map(len, inbox)) > shell.core.limits.client_inbox_bytes_max:
             self._is_reading = False
@@ -117,7 +117,6 @@ class Lane(asyncio.Protocol):
         self._shell = shell
         self.seat = seat
         self.edge: Edge | None = None
-        self.is_paused = False
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -136,8 +135,12 @@ class Lane(asyncio.Protocol):
     def deliver(self, data: bytes) -> None:
         """Hand bytes to the core."""
         shell = self._shell
-        shell.core.replica_answered(self.seat, data, shell.clock.now())
-        shell.schedule()
+        now = shell.clock.now()
+        shell.core.replica_answered(self.seat, data, now)
+        if shell.core.lane_is_full(self.seat):
+            shell.pause(self)
+        if shell.paused or shell.core.has_output(now):
+            shell.send_soon(0)
 
     def pause_writing(self) -> None:
         """The replica has not taken anything for longer than requests may be under way."""
@@ -157,6 +160,7 @@ class Shell:
         self.lanes: dict[int, Lane] = {}
         self.connections: dict[int, Connection] = {}
         self.stalled: dict[int, Connection] = {}
+        self.paused: dict[int, Lane] = {}
         self._on_notices = on_notices
         self._loop = asyncio.get_running_loop()
         self._is_scheduled = False
@@ -215,10 +219,17 @@ class Shell:
             self._is_scheduled = True
             self._loop.call_soon(self._flush)
 
+    def send_soon(self, idle_slots: int) -> None:
+        """Send at the end of this turn; at once when no more than `idle_slots` are under way, so that nothing gathers."""
+        if self.core.order.inflight_slots > idle_slots:
+            self.schedule()
+        elif not self._is_scheduled:
+            self._flush()
+
     def _flush(self) -> None:
         self._is_scheduled = False
         core = self.core
-        if core.distribute.outgoing:
+        if core.is_batch_due(self.clock.now()):
             self._write_lanes(core.distribute.take())
         if core.reply.ready:
             self._write_clients()
@@ -227,7 +238,8 @@ class Shell:
         if core.notices:
             notices, core.notices = core.notices, []
             self._on_notices(notices)
-        self._hold_lanes()
+        if self.paused:
+            self._resume_lanes()
         self._arm()
 
     def _write_lanes(self, data: bytes) -> None:
@@ -255,14 +267,17 @@ class Shell:
             if connection is not None and not client.inbox:
                 connection.read_on()
 
-    def _hold_lanes(self) -> None:
+    def pause(self, lane: Lane) -> None:
         """Read nothing more from a replica that is far ahead of the others, until they have caught up."""
-        for seat, lane in self.lanes.items():
-            if self.core.lane_is_full(seat) is not lane.is_paused and not lane.transport.is_closing():
-                lane.is_paused = not lane.is_paused
-                if lane.is_paused:
-                    lane.transport.pause_reading()
-                else:
+        if lane.seat not in self.paused and not lane.transport.is_closing():
+            self.paused[lane.seat] = lane
+            lane.transport.pause_reading()
+
+    def _resume_lanes(self) -> None:
+        for seat, lane in list(self.paused.items()):
+            if not self.core.lane_is_full(seat):
+                del self.paused[seat]
+                if not lane.transport.is_closing():
                     lane.transport.resume_reading()
 
     def check_output(self, connection: Connection) -> None:

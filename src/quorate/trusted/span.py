@@ -46,6 +46,11 @@ class Span:
         self.first = 0
         self.ordered_at = 0
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether equal replies are equal byte for byte."""
+        return self.form is None or self.form.is_exact
+
     def extend(self, request: bytes) -> None:
         """Add one more request of the same owner, mode and kind, before the span is ordered."""
         self.requests.append(request)

@@ -128,7 +128,7 @@ class Vote:
 
     def _decide_stream(self, now: int) -> bool:
         span = self.awaiting[0]
-        if span.form is not None and not span.form.is_exact:
+        if not span.is_exact:
             return False
         size_max = self.limits.reply_bytes_max
         ready = [seat for seat in self.seats if seat.is_ready() and seat.has_stream(span, size_max)]
@@ -172,7 +172,7 @@ class Vote:
         spans: list[Span] = []
         while self.awaiting:
             span = self.awaiting[0]
-            if span.form is not None and not span.form.is_exact:
+            if not span.is_exact:
                 break
             found = reference.scanner.scan(reference.buffer, start, limit, span.count, span.frames)
             if not found:
@@ -258,7 +258,7 @@ class Vote:
     def _compare(self, seat: Seat) -> None:
         while seat.owed and not seat.is_skipping and not seat.is_broken and not seat.setup_frames:
             segment = seat.owed[0]
-            if segment.data:
+            if segment.data and segment.is_stream:
                 if seat.agrees_with(segment.data):
                     if len(seat.buffer) < len(segment.data):
                         break

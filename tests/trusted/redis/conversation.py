@@ -78,8 +78,10 @@ class Conversation:
                 self.spans.append(effect)
             elif isinstance(effect, Answer):
                 self.reply.answer(effect.client, effect.data)
+            elif isinstance(effect, Close):
+                self.reply.close(effect.client)
             else:
-                assert isinstance(effect, Close | Continue)
+                assert isinstance(effect, Continue)
 
     def waiting(self) -> list[str]:
         """The requests of all slots not yet decided, each slot as words."""

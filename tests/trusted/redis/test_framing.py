@@ -116,7 +116,9 @@ def test_what_can_be_read_in_two_ways_is_refused(stream: bytes, why: bytes) -> N
 
 REQUESTS = st.lists(
     st.lists(st.binary(max_size=12), min_size=1, max_size=4).map(encode_request)
-    | st.sampled_from([b"PING\r\n", b"set a 'b c'\n", b"*0\r\n", b"*1\r\n$1\r\n", b"*x\r\n", b"get \"\\x41\"\r\n", b"'\n"])
+    | st.sampled_from(
+        [b"PING\r\n", b"set a 'b c'\n", b"*0\r\n", b"*1\r\n$1\r\n", b"*x\r\n", b'get "\\x41"\r\n', b"'\n"]
+    )
     | st.binary(max_size=8),
     max_size=6,
 ).map(b"".join)
@@ -168,8 +170,23 @@ def test_an_inline_command_goes_to_the_replicas_as_an_array() -> None:
 # Replies.
 
 SCALARS = st.sampled_from(
-    [b"+OK\r\n", b"-ERR no\r\n", b":12\r\n", b":-1\r\n", b"$-1\r\n", b"*-1\r\n", b"_\r\n", b"#t\r\n", b",1.5\r\n"]
-    + [b",inf\r\n", b"(123456789012345678901234567890\r\n", b"=7\r\ntxt:a\r\r\r\n", b"$0\r\n\r\n", b"*0\r\n", b"%0\r\n"]
+    [
+        b"+OK\r\n",
+        b"-ERR no\r\n",
+        b":12\r\n",
+        b":-1\r\n",
+        b"$-1\r\n",
+        b"*-1\r\n",
+        b"_\r\n",
+        b"#t\r\n",
+        b",1.5\r\n",
+        b",inf\r\n",
+        b"(123456789012345678901234567890\r\n",
+        b"=7\r\ntxt:a\r\r\r\n",
+        b"$0\r\n\r\n",
+        b"*0\r\n",
+        b"%0\r\n",
+    ]
 ) | st.binary(max_size=20).map(lambda value: b"$%d\r\n%b\r\n" % (len(value), value))
 
 
@@ -178,7 +195,9 @@ def _aggregates(inner: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
     return st.one_of(
         lists.map(lambda parts: b"*%d\r\n" % len(parts) + b"".join(parts)),
         lists.map(lambda parts: b">%d\r\n" % (len(parts) + 1) + b"$1\r\nx\r\n" + b"".join(parts)),
-        st.lists(inner, max_size=2).map(lambda parts: b"%%%d\r\n" % len(parts) + b"".join(b"+k\r\n" + p for p in parts)),
+        st.lists(inner, max_size=2).map(
+            lambda parts: b"%%%d\r\n" % len(parts) + b"".join(b"+k\r\n" + p for p in parts)
+        ),
     )
 
 
@@ -260,8 +279,20 @@ def test_a_limit_hides_what_comes_after_it(replies: list[bytes], limit: int) -> 
 
 @pytest.mark.parametrize(
     "stream",
-    [b"what\r\n", b"\r\n", b"x", b"$x\r\n", b"$-2\r\n", b"$01\r\n", b"*-2\r\n", b"%-1\r\n", b"=-1\r\n", b"$1\r\nabc"]
-    + [b"*1\r\nx\r\n", b"$" + b"1" * (LINE_BYTES_MAX + 1)],
+    [
+        b"what\r\n",
+        b"\r\n",
+        b"x",
+        b"$x\r\n",
+        b"$-2\r\n",
+        b"$01\r\n",
+        b"*-2\r\n",
+        b"%-1\r\n",
+        b"=-1\r\n",
+        b"$1\r\nabc",
+        b"*1\r\nx\r\n",
+        b"$" + b"1" * (LINE_BYTES_MAX + 1),
+    ],
 )
 def test_what_no_reply_begins_with_is_garbage(stream: bytes) -> None:
     scanner = ReplyScanner()
@@ -286,13 +317,38 @@ def test_skipping_ends_where_the_unit_ends(replies: list[bytes], head: int, cuts
     assert scanner.scan(buffer, 0, head, 1, 2) == 0
     is_done = scanner.skip(buffer)
     for piece in pieces_of(unit[head:] + replies[2], cuts):
-        assert len(buffer) < 30 or is_done, "nothing is kept but what cannot be told yet"
+        assert len(buffer) < 64 or is_done, "nothing is kept but what cannot be told yet"
         buffer += piece
         if not is_done:
             is_done = scanner.skip(buffer)
     assert is_done
     assert buffer == replies[2]
     assert scanner.scan(buffer, 0, len(buffer), 1, 1) == 1
+
+
+def test_a_long_string_is_skipped_as_it_comes() -> None:
+    scanner = ReplyScanner()
+    buffer = bytearray(b"*2\r\n$9")
+    assert scanner.scan(buffer, 0, len(buffer), 1, 1) == 0
+    assert not scanner.skip(buffer)
+    assert buffer == b"$9"
+    for piece in (b"9\r\n" + b"x" * 50, b"x" * 49, b"\r\n:"):
+        buffer += piece
+        assert not scanner.skip(buffer)
+    assert buffer == b":"
+    buffer += b"1\r\n+next\r\n"
+    assert scanner.skip(buffer)
+    assert buffer == b"+next\r\n"
+
+
+def test_skipping_may_end_with_a_long_string() -> None:
+    scanner = ReplyScanner()
+    buffer = bytearray(b"$99\r\n")
+    assert scanner.scan(buffer, 0, len(buffer), 1, 1) == 0
+    assert not scanner.skip(buffer)
+    buffer += b"x" * 99 + b"\r\n+next\r\n"
+    assert scanner.skip(buffer)
+    assert buffer == b"+next\r\n"
 
 
 def test_garbage_ends_skipping() -> None:

@@ -22,7 +22,6 @@ from quorate.trusted.protocols.redis.values import (
     value_end,
     with_elements,
 )
-
 from tests.trusted.redis.test_framing import ATTRIBUTED, REPLIES, ends_of
 
 
@@ -90,7 +89,12 @@ def test_a_values_payload(value: bytes, text: bytes) -> None:
 
 
 def test_errors_nulls_and_integers_are_told_apart() -> None:
-    assert [is_error(value) for value in (b"-ERR\r\n", b"!3\r\nERR\r\n", b"+OK\r\n", b":1\r\n")] == [True, True, False, False]
+    assert [is_error(value) for value in (b"-ERR\r\n", b"!3\r\nERR\r\n", b"+OK\r\n", b":1\r\n")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert [is_null(value) for value in (b"$-1\r\n", b"*-1\r\n", b"_\r\n", b"$0\r\n\r\n")] == [True, True, True, False]
     assert integer_of(b":-5\r\n") == -5
     assert integer_of(b"$1\r\n5\r\n") is None

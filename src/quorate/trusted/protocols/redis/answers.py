@@ -11,7 +11,7 @@ from .values import OK, aggregate, array, bulk, integer, null
 
 DATABASES = 16
 WRONGPASS = "WRONGPASS invalid username-password pair or user is disabled."
-CALLED_WITHOUT_PASSWORD = (
+UNEXPECTED_AUTH = (
     "ERR AUTH <password> called without any password configured for the default user."
     " Are you sure your configuration is correct?"
 )
@@ -73,7 +73,7 @@ def _auth(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
     if len(arguments) > 3:
         raise Refusal("ERR syntax error")
     if len(arguments) == 2 and not dialect.settings.password:
-        raise Refusal(CALLED_WITHOUT_PASSWORD)
+        raise Refusal(UNEXPECTED_AUTH)
     _authenticate(dialect, call.session, arguments[1] if len(arguments) == 3 else b"default", arguments[-1])
     return OK
 

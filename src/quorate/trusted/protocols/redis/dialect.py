@@ -16,7 +16,7 @@ from ...limits import Limits
 from ...protocol import Scanner
 from ...span import Answer, Close, Continue, Effect, Span
 from . import answers, blocking, cursors, expiry, lexical_ranges, pubsub, sampling, scripting, sorting, streams
-from .admission import SUBSCRIBING, check, look_up, shown_name
+from .allow_list import SUBSCRIBING, check, look_up, shown_name
 from .base import (
     Call,
     Command,

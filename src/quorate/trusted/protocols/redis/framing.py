@@ -14,6 +14,8 @@ LINE_BYTES_MAX = 64 * 1024
 
 # Most lengths are small: a look-up is faster than parsing, and as strict.
 _LENGTHS = {b"%d" % number: number for number in range(1024)}
+_HEADERS = [b"$%d" % number for number in range(1024)]
+_COUNTS = {b"*%d" % number: number for number in range(1, 64)}
 
 # The kinds of values by their first byte: one line; a length and as many bytes; a length and as many values or pairs.
 _LINES = frozenset(b"+-:_,#(")
@@ -96,6 +98,8 @@ class RequestFramer:
         requests: list[Request] = []
         position = 0
         size = len(buffer)
+        if not self._missing and size <= self._limits.inline_bytes_max:
+            position = cut_ordinary(buffer, requests)
         try:
             while position < size:
                 if self._missing:
@@ -199,6 +203,35 @@ class RequestFramer:
                 raise _broken(b"this is HTTP, not Redis")
             requests.append(Request(arguments, encode_request(arguments)))
         return stop + 1
+
+
+def cut_ordinary(buffer: bytes, requests: list[Request]) -> int:
+    """Cut the ordinary requests that `buffer` begins with, append them, and return where the rest begins.
+
+    One split at CRLF yields headers and values in turn, as long as no value holds a CRLF. Each header must be, to the
+    byte, the one that its value calls for, which is as strict as parsing it. What is anything else is left to others.
+    """
+    lines = buffer.split(b"\r\n")
+    whole = len(lines) - 1
+    position = 0
+    line = 0
+    while line < whole:
+        count = _COUNTS.get(lines[line])
+        if count is None or line + 2 * count >= whole:
+            break
+        end = line + 1 + 2 * count
+        arguments = lines[line + 2 : end : 2]
+        size = len(lines[line]) + 2
+        for index, argument in enumerate(arguments):
+            length = len(argument)
+            header = _HEADERS[length] if length < 1024 else b"$%d" % length
+            if lines[line + 1 + 2 * index] != header:
+                return position
+            size += len(header) + length + 4
+        requests.append(Request(arguments, buffer[position : position + size]))
+        position += size
+        line = end
+    return position
 
 
 class RequestFault(ClientFault):

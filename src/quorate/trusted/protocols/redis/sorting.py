@@ -86,8 +86,10 @@ class Sorted(Transform):
         self._stride = self._helpers + len(sorting.gets)
 
     def canonical(self, reply: bytes) -> bytes:
-        """The groups by weight (none comes first) and element."""
-        return reply if is_error(reply) else array([part for group in self._sorted(reply) for part in group])
+        """The groups by weight (none comes first) and element; as it came when it cannot be a right reply."""
+        if is_error(reply) or len(elements(reply)) % self._stride:
+            return reply
+        return array([part for group in self._sorted(reply) for part in group])
 
     def tell(self, reply: bytes, dialect: Dialect, now: int, effects: list[Effect]) -> bytes:
         """What was asked for, of the elements within LIMIT."""
@@ -149,7 +151,7 @@ def _sort(dialect: Dialect, call: Call) -> Compiled:
     if sorting.is_storing:
         if sorting.is_alpha and is_weighed:
             raise Refusal(
-                "ERR quorate refuses SORT … BY … ALPHA STORE: replicas may store elements of equal weight differently"
+                "ERR quorate refuses SORT with BY, ALPHA and STORE: elements of equal weight have no order of their own"
             )
         return Compiled(call.raw)
     key = call.arguments[1]

@@ -109,7 +109,7 @@ class Watchers:
         if len(session.watched) + len(added) > limits.watched_keys_max:
             raise Refusal("ERR quorate: too many watched keys (limit watched_keys_max)")
         if self._total + len(added) > limits.watched_total_max or self._bytes + size > limits.watched_bytes_max:
-            raise Refusal("ERR quorate: all clients together watch too many keys")
+            raise Refusal("ERR quorate: too many watched keys of all clients together")
         for key in added:
             place = (session.database, key)
             session.watched[place] = None

@@ -1,0 +1,370 @@
+"""What each request becomes: plain ones share a span, others are compiled, planned, answered here or refused."""
+
+import pytest
+
+from quorate.trusted.errors import BrokenInvariant
+from quorate.trusted.limits import Limits
+from quorate.trusted.protocols.redis.base import Settings
+from quorate.trusted.protocols.redis.dialect import COMPILERS, PLANNERS, RESPONDERS, RedisProtocol
+from quorate.trusted.protocols.redis.framing import ReplyScanner, encode_request
+from quorate.trusted.protocols.redis.scripts import REAP, digest
+from quorate.trusted.span import Answer, Close, Effect, Span
+from tests.trusted.redis.conversation import Conversation, Talker, request_of, wire
+
+LOCKED = Settings(password=b"secret")
+
+
+def spans_of(effects: list[Effect]) -> list[tuple[int, bool]]:
+    return [(effect.count, effect.is_write) for effect in effects if isinstance(effect, Span)]
+
+
+def sends(talker: Talker, data: bytes) -> list[Effect]:
+    """Bytes as they are; the effects are performed and returned."""
+    effects = talker.talk.protocol.read(talker.client, data, talker.talk.now)
+    talker.talk.perform(effects)
+    return effects
+
+
+# Lanes.
+
+
+def test_a_lane_is_probed_set_up_and_switched() -> None:
+    protocol = Conversation().protocol
+    assert isinstance(protocol.scanner(), ReplyScanner)
+    assert protocol.probe() == (encode_request([b"PING"]), b"+PONG\r\n")
+    setup, frames = protocol.setup()
+    assert setup.count(b"SCRIPT") == frames == 4
+    assert protocol.is_refusal(b"-ERR no scripts\r\n")
+    assert not protocol.is_refusal(b"$40\r\n")
+    skip = encode_request([b"CLIENT", b"REPLY", b"SKIP"])
+    hello, select = encode_request([b"HELLO", b"3"]), encode_request([b"SELECT", b"5"])
+    assert protocol.switch(-1, 3 << 16 | 5) == skip + hello + skip + select
+    assert protocol.switch(2 << 16 | 5, 3 << 16 | 5) == skip + hello
+    assert protocol.switch(3 << 16 | 4, 3 << 16 | 5) == skip + select
+    assert protocol.switch(3 << 16 | 5, 3 << 16 | 5) == b""
+
+
+# Plain requests.
+
+
+def test_neighbouring_plain_requests_of_one_kind_share_a_span() -> None:
+    client = Conversation().client()
+    lines = ["GET a", "GET b", "SET a 1", "INCR a", "PING", "INCR a", "ZRANGE z 0 -1"]
+    assert spans_of(sends(client, b"".join(map(request_of, lines)))) == [(2, False), (2, True), (1, True), (1, False)]
+    assert client.hears() == b""
+
+
+def test_names_are_known_in_any_case() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("Get a", "get a", "GET a", "oBject EncodinG a")
+    assert talk.waiting() == ["Get a", "get a", "GET a", "oBject EncodinG a"]
+
+
+def test_replies_come_in_the_order_of_requests() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("GET a", "PING", "GET b")
+    talk.orders("GET a", "$1 x")
+    assert client.hears() == wire("$1 x +PONG")
+    talk.orders("GET b", "$1 y")
+    assert client.hears() == wire("$1 y")
+
+
+def test_unordered_replies_are_canonical() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("SMEMBERS s", "HGETALL h")
+    talk.orders("SMEMBERS s", "*2 $1 b $1 a")
+    talk.orders("HGETALL h", "*4 $1 b $1 2 $1 a $1 1")
+    assert client.hears() == wire("*2 $1 a $1 b *4 $1 a $1 1 $1 b $1 2")
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("NOPE a 'b c'", "-ERR unknown command 'NOPE', with args beginning with: 'a' 'b c' "),
+        ("NOPE " + "x" * 128 + " y", f"-ERR unknown command 'NOPE', with args beginning with: '{'x' * 128}' "),
+        ("GET", "-ERR wrong number of arguments for 'get' command"),
+        ("GET a b", "-ERR wrong number of arguments for 'get' command"),
+        ("OBJECT", "-ERR wrong number of arguments for 'object' command"),
+        ("OBJECT NOPE x", "-ERR unknown subcommand 'NOPE'. Try OBJECT HELP."),
+        ("CLIENT SETNAME", "-ERR wrong number of arguments for 'client|setname' command"),
+        ("DUMP k", "-ERR quorate refuses DUMP: its serialised form follows each replica's own hash order"),
+        ("CLIENT TRACKING on", "-ERR quorate refuses CLIENT TRACKING: client-side caching is not offered"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_served_is_refused_with_the_reason(line: str, answer: str) -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says(line)
+    assert client.hears() == answer.encode() + b"\r\n"
+    assert talk.waiting() == []
+
+
+def test_writes_that_grow_are_refused_while_memory_is_full() -> None:
+    talk = Conversation()
+    client = talk.client()
+    talk.protocol.memory_measured(is_full=True)
+    client.says("APPEND k v", "SET k v EX 9", "DEL k", "GET k")
+    assert client.hears() == b"-OOM command not allowed when used memory > 'maxmemory'.\r\n" * 2
+    assert talk.waiting() == ["DEL k", "GET k"]
+    talk.protocol.memory_measured(is_full=False)
+    client.says("APPEND k v")
+    assert talk.waiting() == ["DEL k", "GET k", "APPEND k v"]
+
+
+def test_nothing_is_served_before_authentication() -> None:
+    talk = Conversation(settings=LOCKED)
+    client = talk.client()
+    client.says("GET k", "GET", "NOPE", "AUTH secret", "GET k")
+    refused = b"-NOAUTH Authentication required.\r\n-ERR wrong number of arguments for 'get' command\r\n"
+    assert client.hears() == refused + b"-ERR unknown command 'NOPE', with args beginning with: \r\n+OK\r\n"
+    assert talk.waiting() == ["GET k"]
+
+
+# Broken bytes, and the end.
+
+
+def test_a_fault_is_answered_after_what_came_before_it_and_ends_the_connection() -> None:
+    talk = Conversation()
+    client = talk.client()
+    effects = sends(client, request_of("GET k") + b"*1\r\nx\r\n")
+    assert isinstance(effects[-1], Close)
+    assert talk.waiting() == ["GET k"]
+    talk.orders("GET k", "$-1")
+    assert client.hears() == b"$-1\r\n-ERR Protocol error: expected '$', got 'x'\r\n"
+    assert client.client.is_closing
+
+
+def test_nothing_is_read_after_quit() -> None:
+    talk = Conversation()
+    client = talk.client()
+    effects = sends(client, b"".join(map(request_of, ["GET k", "QUIT", "DEL k", "QUIT"])) + b"*1\r\nx\r\n")
+    assert [type(effect) for effect in effects] == [Span, Answer, Close]
+    assert spans_of(sends(client, request_of("DEL k"))) == []
+    talk.orders("GET k", "$-1")
+    assert client.hears() == wire("$-1 +OK")
+
+
+def test_incomplete_requests_of_all_clients_are_bounded() -> None:
+    limits = Limits(incomplete_bytes_max=100, inline_bytes_max=50)
+    talk = Conversation(limits)
+    first, second, third = talk.client(), talk.client(), talk.client()
+    assert sends(first, b"*2\r\n$80\r\n" + b"x" * 70) == []
+    assert sends(second, b"*2\r\n$3\r\n") == []
+    assert [type(effect) for effect in sends(third, b"*2\r\n$90\r\n" + b"x" * 70)] == [Answer, Close]
+    assert third.hears() == b"-ERR quorate: too many incomplete requests\r\n"
+    # Small ones are served all the same, and what left is no longer counted.
+    assert sends(second, b"GET") == []
+    first.leaves()
+    third.leaves()
+    fourth = talk.client()
+    assert sends(fourth, b"*2\r\n$90\r\n" + b"x" * 70) == []
+
+
+def test_without_a_quorum_each_request_has_an_error() -> None:
+    talk = Conversation()
+    client = talk.client()
+    effects = talk.protocol.refuse(client.client, request_of("GET a") + request_of("GET b"), "one replica votes", 0)
+    talk.perform(effects)
+    assert client.hears() == b"-NOQUORUM one replica votes\r\n" * 2
+    talk.perform(talk.protocol.refuse(client.client, request_of("GET a") + b"*1\r\nx\r\n", "one replica votes", 0))
+    assert client.hears().startswith(b"-NOQUORUM one replica votes\r\n-ERR Protocol error")
+    assert client.client.is_closing
+
+
+def test_a_slot_without_a_decision_is_an_error() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("GET k", "SMEMBERS s")
+    talk.abandon()
+    talk.abandon()
+    assert client.hears() == b"-NOQUORUM slot 7 was not decided: split\r\n" * 2
+
+
+# CLIENT REPLY.
+
+
+def test_silence_skips_one_reply_or_all_and_changes_nothing_else() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says(
+        "CLIENT REPLY SKIP", "INCR n", "INCR n", "CLIENT REPLY OFF", "INCR n", "NOPE", "MULTI", "INCR n", "EXEC"
+    )
+    talk.orders("INCR n", ":1")
+    assert client.hears() == b""
+    talk.orders("INCR n", ":2")
+    assert client.hears() == wire(":2")
+    talk.orders("INCR n", ":3")
+    talk.decide(wire("+OK +QUEUED *1 :4"))
+    client.says("CLIENT REPLY ON", "PING")
+    assert client.hears() == wire("+OK +PONG")
+
+
+# Transactions: more of them in test_transactions.py.
+
+
+def test_a_transaction_is_queued_here_and_ordered_as_one_slot() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("MULTI", "MULTI", "WATCH k", "SET k v", "SELECT 1", "UNWATCH", "XPENDING x g - + 1", "GET k", "EXEC")
+    assert client.hears() == (
+        b"+OK\r\n-ERR MULTI calls can not be nested\r\n-ERR WATCH inside MULTI is not allowed\r\n" + b"+QUEUED\r\n" * 5
+    )
+    talk.orders(
+        "MULTI; SET k v; SELECT 1; PING; PING; GET k; SELECT 0; EXEC",
+        "+OK" + " +QUEUED" * 6 + " *6 +OK +OK +PONG +PONG $-1 +OK",
+    )
+    assert client.hears().startswith(wire("*5 +OK +OK +OK") + b"-ERR quorate refuses XPENDING")
+    client.says("MULTI", "EXEC", "MULTI", "DISCARD", "DISCARD", "EXEC", "UNWATCH", "RESET")
+    assert client.hears() == (
+        b"+OK\r\n*0\r\n+OK\r\n+OK\r\n-ERR DISCARD without MULTI\r\n-ERR EXEC without MULTI\r\n+OK\r\n+RESET\r\n"
+    )
+
+
+def test_a_watched_key_or_a_refusal_keeps_a_transaction_from_being_ordered() -> None:
+    talk = Conversation(Limits(transactions_bytes_max=60))
+    client = talk.client()
+    client.says("WATCH k", "SET k v", "MULTI", "GET k", "EXEC")
+    client.says("MULTI", "SPOP s", "GET k", "EXEC", "MULTI", "AUTH x", "EXEC x", "EXEC")
+    client.says("MULTI", "GET k", "ECHO " + "x" * 50, "EXEC")
+    assert talk.waiting() == ["SET k v"]
+    talk.decide(wire("+OK"))
+    assert client.hears().count(b"-EXECABORT") == 3
+
+
+# Time.
+
+
+def test_expired_keys_are_reaped_before_the_next_slot() -> None:
+    talk = Conversation()
+    client = talk.client()
+    assert talk.protocol.next_deadline() == 0
+    client.says("SET k v PX 10")
+    assert talk.protocol.next_deadline() == talk.now + 11_000_000
+    talk.decide(wire("+OK"))
+    talk.now += 20_000_000
+    client.says("GET k")
+    assert [line.split()[:4] for line in talk.waiting()] == [
+        ["EVALSHA", digest(REAP).decode(), "1", "k"],
+        ["GET", "k"],
+    ]
+
+
+def test_expired_keys_are_reaped_before_the_next_step_of_a_plan() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("SPOP s", "GET k")
+    talk.client().says("PEXPIRE s 10")
+    talk.now += 20_000_000
+    talk.decide(wire("*1 $1 a"))
+    assert [line.split()[0] for line in talk.waiting()] == ["PEXPIREAT", "EVALSHA", "SREM"]
+    talk.decide(wire(":1"))
+    talk.client().says("PEXPIRE s 10")
+    talk.now += 20_000_000
+    talk.abandon()
+    talk.abandon()
+    assert [line.split()[0] for line in talk.waiting()] == ["PEXPIREAT", "EVALSHA", "GET"]
+
+
+def test_time_wakes_keys_waits_and_cursors() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("SET k v PX 10")
+    client.says("BLPOP l 1")
+    talk.decide(wire("+OK"))
+    talk.decide(wire("*-1"))
+    client.hears()
+    talk.passes(2)
+    assert [line.split()[0] for line in talk.waiting()] == ["EVALSHA"]
+    assert client.hears() == wire("*-1")
+
+
+# Writes, and who waits for them.
+
+
+def test_a_write_wakes_who_is_parked_on_its_key() -> None:
+    talk = Conversation()
+    waiting, client = talk.client(), talk.client()
+    waiting.says("BLPOP l 0")
+    talk.decide(wire("*-1"))
+    client.says("RPUSH other a", "GET x", "RPUSH l a", "GET y")
+    assert talk.waiting() == ["RPUSH other a", "GET x", "RPUSH l a", "LMPOP 1 l LEFT", "GET y"]
+
+
+def test_a_write_with_unknown_keys_wakes_all() -> None:
+    talk = Conversation()
+    waiting, client = talk.client(), talk.client()
+    waiting.says("BLPOP l 0")
+    talk.decide(wire("*-1"))
+    client.says("SWAPDB 0 1")
+    assert talk.waiting() == ["SWAPDB 0 1", "LMPOP 1 l LEFT"]
+
+
+def test_what_came_behind_a_plan_waits_for_it() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("SPOP s", "GET k", "SPOP s", "PING")
+    assert talk.waiting() == ["SMEMBERS s"]
+    talk.decide(wire("*0"))
+    assert client.hears() == wire("$-1")
+    assert talk.waiting() == ["GET k", "SMEMBERS s"]
+    talk.decide(wire("$1 v"))
+    talk.decide(wire("*0"))
+    assert client.hears() == wire("$1 v $-1 +PONG")
+    assert not client.client.is_waiting
+
+
+def test_a_plan_of_a_client_who_left_answers_nobody() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("SPOP s", "DEL k")
+    client.leaves()
+    talk.abandon()
+    assert talk.waiting() == []
+    assert client.hears() == b""
+
+
+def test_xread_takes_one_slot_unless_it_may_have_to_wait() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("XREAD STREAMS x 0", "XREAD BLOCK 0 STREAMS x 0", "PING")
+    assert talk.waiting() == ["XREAD STREAMS x 0", "XREAD STREAMS x 0"]
+    assert client.client.is_waiting
+
+
+# Leaving.
+
+
+def test_nothing_is_kept_of_who_left() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("SUBSCRIBE a", "UNSUBSCRIBE", "WATCH k", "MULTI", "GET k")
+    client.leaves()
+    protocol = talk.protocol
+    assert (protocol.sessions, len(protocol.watchers), protocol._transaction_bytes) == ({}, 0, 0)
+
+
+# The registries.
+
+
+def test_what_is_queued_must_have_an_answer() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("MULTI", "PING")
+    session = talk.protocol.sessions[1]
+    assert session.transaction is not None
+    call = session.transaction.queued[0]
+    call.command = talk.protocol._table[b"subscribe"]
+    with pytest.raises(BrokenInvariant):
+        talk.protocol._compile_queued(call, [])
+
+
+def test_a_command_is_served_in_one_way() -> None:
+    assert COMPILERS.keys() & RESPONDERS.keys() == set()
+    assert PLANNERS.keys() & RESPONDERS.keys() == set()
+    assert isinstance(RedisProtocol(Limits(), Settings(), b""), RedisProtocol)
