@@ -187,12 +187,14 @@ class Cell:
                 self.hears(seat, *lines)
 
     def passes(self, seconds: float) -> None:
-        """Time passes, and the core is woken as often as it wants to be."""
+        """Time passes, and the core is woken, and its lanes are written to, as often as it wants."""
         end = self.now + int(seconds * SECOND_NS)
         while self.now < end:
             due = self.core.next_deadline()
             self.now = min(end, due) if due else end
             self.core.woken(self.now)
+            if self.core.is_batch_due(self.now):
+                self.core.distribute.take()
             assert not self.core.next_deadline() or self.core.next_deadline() > self.now, "a deadline was not served"
 
     def notices(self) -> list[Notice]:

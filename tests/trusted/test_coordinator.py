@@ -2,6 +2,7 @@
 
 import pytest
 
+from quorate.trusted.distribute import BATCH_WAIT_NS_MAX
 from quorate.trusted.messages import (
     Cause,
     Convicted,
@@ -485,16 +486,43 @@ def test_with_nothing_owed_it_wants_no_waking() -> None:
 def test_while_replies_are_awaited_it_looks_up_often_enough_to_know_that_it_was_attending() -> None:
     cell = Cell()
     cell.client().says("GET a")
+    cell.core.distribute.take()
     assert cell.core.next_deadline() - cell.now == cell.limits.attention_ns_max // 2
+
+
+def test_requests_gather_while_what_was_sent_before_is_undecided() -> None:
+    cell = Cell()
+    ann = cell.client().says("GET a")
+    assert cell.core.is_batch_due(cell.now)
+    cell.core.distribute.take()
+    ann.says("GET b")
+    assert not cell.core.is_batch_due(cell.now)
+    assert not cell.core.has_output(cell.now)
+    cell.hears(0, b"$-1")
+    cell.hears(1, b"$-1")
+    assert cell.core.is_batch_due(cell.now)
+    assert cell.core.has_output(cell.now)
+    assert cell.core.distribute.take() == encode_request([b"GET", b"b"])
+
+
+def test_what_gathered_waits_only_so_long() -> None:
+    cell = Cell()
+    ann = cell.client().says("GET a")
+    cell.core.distribute.take()
+    ann.says("GET b")
+    assert cell.core.next_deadline() == cell.now + BATCH_WAIT_NS_MAX
+    cell.now += BATCH_WAIT_NS_MAX
+    assert cell.core.is_batch_due(cell.now)
+    assert cell.core.has_output(cell.now)
 
 
 def test_a_deadline_of_the_protocol_wakes_it_and_is_performed() -> None:
     cell = Cell()
     ann = cell.client()
     ann.says("SET a 1 PX 50")
+    cell.core.distribute.take()
     cell.reply(b"+OK")
     due = cell.core.next_deadline()
     assert 0 < due - cell.now <= SECOND_NS
-    cell.core.distribute.take()
     cell.passes(1)
     assert b"DEL" in cell.core.distribute.take() or cell.core.order.inflight_slots

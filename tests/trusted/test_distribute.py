@@ -1,4 +1,4 @@
-from quorate.trusted.distribute import Distribute
+from quorate.trusted.distribute import BATCH_BYTES_MAX, Distribute
 from quorate.trusted.span import Span
 from tests.trusted.support import PROTOCOL
 
@@ -21,3 +21,20 @@ def test_a_change_of_mode_is_part_of_the_stream() -> None:
     distribute.send(Span(None, [b"b"], RESP2, is_write=False))
     distribute.send(Span(None, [b"c"], RESP3, is_write=False))
     assert distribute.take() == b"b" + PROTOCOL.switch(RESP2, RESP3) + b"c"
+
+
+def test_much_goes_at_once_though_something_is_undecided() -> None:
+    distribute = Distribute(PROTOCOL)
+    assert not distribute.is_due(1, 0)
+    first = Span(None, [b"a"], RESP2, is_write=False)
+    first.first = 1
+    distribute.send(first)
+    assert distribute.is_due(1, 0)
+    distribute.take()
+    second = Span(None, [b"b" * (BATCH_BYTES_MAX - 1)], RESP2, is_write=False)
+    second.first = 2
+    distribute.send(second)
+    assert not distribute.is_due(1, 0)
+    assert distribute.is_due(2, 0)
+    distribute.send(Span(None, [b"c"], RESP2, is_write=False))
+    assert distribute.is_due(1, 0)

@@ -1,0 +1,129 @@
+"""One replica's program: the dictionary store driven in process, on a clock and a set order of its own.
+
+The store knows time and hash order from its modules; `store_in_simulation` replaces both for the length of a run. So a
+machine is deterministic, and two machines still differ where real servers do: in clock and in the order of sets.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from random import Random
+from unittest.mock import patch
+
+from quorate.kv.dictionary import expiry, keyspace, reply, strings
+from quorate.kv.dictionary.dispatch import answer
+from quorate.kv.dictionary.errors import ProtocolFault
+from quorate.kv.dictionary.keyspace import Keyspace
+from quorate.kv.dictionary.ranking import SortedSet
+from quorate.kv.dictionary.reply import Version2, Version3, bulk
+from quorate.kv.dictionary.request import RequestReader
+from quorate.kv.dictionary.session import Session
+
+Shuffle = Callable[[list[bytes]], None]
+
+
+def no_shuffle(parts: list[bytes]) -> None:
+    """Leave them in canonical order."""
+
+
+class Surroundings:
+    """What the machine that runs at the moment takes from outside: milliseconds since 1970, and an order of sets."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+        self.shuffle: Shuffle = no_shuffle
+
+
+SURROUNDINGS = Surroundings()
+
+
+def _now_ms() -> int:
+    return SURROUNDINGS.now_ms
+
+
+def _arranged(parts: list[bytes]) -> list[bytes]:
+    parts.sort()
+    SURROUNDINGS.shuffle(parts)
+    return parts
+
+
+class Shuffled2(Version2):
+    """RESP2, with sets and maps in the present machine's order."""
+
+    def set(self, words: Iterable[bytes]) -> bytes:
+        """A set of bulk strings."""
+        return reply.array(_arranged([bulk(word) for word in words]))
+
+    def map(self, pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """A map of ready replies."""
+        return b"*%d\r\n%b" % (2 * len(pairs), b"".join(_arranged([key + value for key, value in pairs])))
+
+
+class Shuffled3(Version3):
+    """RESP3, with sets and maps in the present machine's order."""
+
+    def set(self, words: Iterable[bytes]) -> bytes:
+        """A set of bulk strings."""
+        return b"~" + reply.array(_arranged([bulk(word) for word in words]))[1:]
+
+    def map(self, pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """A map of ready replies."""
+        return b"%%%d\r\n%b" % (len(pairs), b"".join(_arranged([key + value for key, value in pairs])))
+
+
+@contextmanager
+def store_in_simulation() -> Iterator[None]:
+    """While this lasts, the store has no clock and no hash order but those of the machine that runs."""
+    with ExitStack() as stack:
+        for module in (keyspace, strings, expiry):
+            stack.enter_context(patch.object(module, "now_ms", _now_ms))
+        stack.enter_context(patch.dict(reply.VERSIONS, {2: Shuffled2(), 3: Shuffled3()}))
+        yield
+
+
+class Machine:
+    """A store and its one lane. `order` is its private chance for the order of sets; None keeps them canonical."""
+
+    def __init__(self, order: Random | None) -> None:
+        self._shuffle: Shuffle = no_shuffle if order is None else order.shuffle
+        self.keyspace = Keyspace()
+        self._scripts: dict[bytes, bytes] = {}
+        self._reader = RequestReader()
+        self._sessions = 0
+
+    def session(self) -> Session:
+        """A new connection to this store."""
+        self._sessions += 1
+        return Session(self.keyspace, self._scripts, self._sessions)
+
+    def cut(self, data: bytes) -> list[list[bytes]]:
+        """The requests that `data` completes on the lane."""
+        requests: list[list[bytes]] = []
+        self._reader.feed(data, requests)
+        return requests
+
+    def run(self, session: Session, arguments: list[bytes], now_ms: int) -> bytes:
+        """Execute one request at this machine's `now_ms`; the reply, empty where none is wanted."""
+        SURROUNDINGS.now_ms = now_ms
+        SURROUNDINGS.shuffle = self._shuffle
+        return answer(session, arguments)
+
+    def state(self) -> list[tuple[int, bytes, str, int | None]]:
+        """All that is stored, in canonical order: database, key, value, deadline (ms)."""
+        found = []
+        for index, database in enumerate(self.keyspace.databases):
+            for key in sorted(database.values):
+                found.append((index, key, _shown(database.values[key]), database.deadlines.get(key)))
+        return found
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, set):
+        return repr(sorted(value))
+    if isinstance(value, dict):
+        return repr(sorted(value.items()))
+    if isinstance(value, SortedSet):
+        return repr(sorted(value.scores.items()))
+    return repr(value)
+
+
+__all__ = ["Machine", "ProtocolFault", "Session", "store_in_simulation"]
