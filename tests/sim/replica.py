@@ -1,0 +1,197 @@
+"""One replica on its lane: takes requests, executes them on its machine, answers after a delay, and misbehaves.
+
+`sins` is what it really did, so that the invariants know who is innocent: a fault that was planned and never happened
+is none. A slow replica that answers rightly has the sin `LAG` alone.
+"""
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from .machine import Machine, ProtocolFault
+from .swarm import Character, Fault
+from .timeline import MILLISECOND_NS, Timeline
+
+if TYPE_CHECKING:
+    from .shell import SimulatedShell
+
+LIES = (b"+LIE\r\n", b":424242\r\n", b"$3\r\nlie\r\n", b"-ERR lie\r\n", b"*0\r\n", b"$-1\r\n")
+
+
+class Replica:
+    """The replica of one seat. `delay_ns` is how long an answer travels; `backlog` holds bytes not yet taken."""
+
+    def __init__(
+        self, seat: int, timeline: Timeline, character: Character | None, delay_ns: int, offset_ms: int, seed: int
+    ) -> None:
+        self.seat = seat
+        self.machine = Machine(Random(f"order {seed} {seat}"))
+        self.sins: set[Fault] = set()
+        self.is_reformed = False
+        self.is_broken = False
+        self.unread = 0
+        self.answered = 0
+        self.executed = 0
+        self._timeline = timeline
+        self._character = character
+        self._delay_ns = delay_ns
+        self._offset_ms = offset_ms
+        self._session = self.machine.session()
+        self._shell: SimulatedShell | None = None
+        self._free_at = 0
+        self._arrives_at = 0
+        self._is_mute = False
+        self._is_deaf = False
+        self._withheld = b""
+        self._accomplices = Random(f"accomplices {seed}").random()
+        self._begins_at = timeline.now + (character.begins_ns if character is not None else 0)
+
+    def attach(self, shell: "SimulatedShell") -> None:
+        """Its lane's other end."""
+        self._shell = shell
+
+    # The lane, towards the replica.
+
+    def send(self, data: bytes) -> None:
+        """Bytes were written to its lane: they arrive in order, after a while."""
+        self.unread += len(data)
+        if self._is_deaf or self.is_broken:
+            return
+        if self._wants(Fault.DEAF):
+            self.sins.add(Fault.DEAF)
+            self._is_deaf = True
+            return
+        chance = self._timeline.chance
+        cut = chance.randrange(len(data) + 1)
+        for part in (data[:cut], data[cut:]):
+            if part:
+                self._arrives_at = max(self._arrives_at, self._timeline.now + chance.randint(1, self._delay_ns))
+                self._timeline.after(self._arrives_at - self._timeline.now, lambda part=part: self._take(part))
+
+    def _take(self, data: bytes) -> None:
+        self.unread -= len(data)
+        if self.is_broken:
+            return
+        try:
+            requests = self.machine.cut(data)
+        except ProtocolFault as fault:
+            raise AssertionError(f"a lane carried what is no request: {fault.text!r}") from fault
+        replies = b"".join([self._answer(arguments) for arguments in requests])
+        if replies:
+            self._say(replies)
+
+    # What it answers.
+
+    def _answer(self, arguments: list[bytes]) -> bytes:
+        self.executed += 1
+        if self._wants(Fault.CORRUPT):
+            self._corrupt()
+        true = self._execute(arguments)
+        if not true or self._character is None:
+            return true
+        self.answered += 1
+        return self._distort(true)
+
+    def _execute(self, arguments: list[bytes]) -> bytes:
+        if arguments[0].upper() in (b"SET", b"RPUSH", b"SADD", b"INCR") and self._wants(Fault.FORGET):
+            self.sins.add(Fault.FORGET)
+            return b"+OK\r\n" if arguments[0].upper() == b"SET" else b":1\r\n"
+        now_ms = self._timeline.now // MILLISECOND_NS + self._offset_ms
+        return self.machine.run(self._session, arguments, now_ms)
+
+    def _corrupt(self) -> None:
+        chance = self._timeline.chance
+        self.sins.add(Fault.CORRUPT)
+        database = self.machine.keyspace.databases[0]
+        if database.values and chance.random() < 0.5:
+            database.remove(chance.choice(list(database.values)))
+        else:
+            database.put(b"k%d" % chance.randrange(8), b"corrupt")
+
+    def _distort(self, true: bytes) -> bytes:
+        chance = self._timeline.chance
+        if self._wants(Fault.REFUSE) and self.answered == 1:
+            self.sins.add(Fault.REFUSE)
+            return b"-ERR no\r\n"
+        if self._conspires():
+            self.sins.add(Fault.COLLUDE)
+            return LIES[self.answered % len(LIES)] if true != LIES[self.answered % len(LIES)] else true
+        lie = chance.choice(LIES)
+        if self._wants(Fault.LIE) and lie != true:
+            self.sins.add(Fault.LIE)
+            return lie
+        if self._wants(Fault.TWICE):
+            self.sins.add(Fault.TWICE)
+            return true + true
+        if self._wants(Fault.DROP):
+            self.sins.add(Fault.DROP)
+            return b""
+        if self._wants(Fault.SWAP):
+            self.sins.add(Fault.SWAP)
+            held, self._withheld = self._withheld, true
+            return held
+        held, self._withheld = self._withheld, b""
+        return true + held
+
+    def _conspires(self) -> bool:
+        """Accomplices decide by the number of the answer alone, so that they tell the same lie."""
+        character = self._character
+        if character is None or Fault.COLLUDE not in character.faults or self.is_reformed or self.answered < 3:
+            return False
+        return (self.answered * 0.618 + self._accomplices) % 1.0 < 0.05
+
+    def _wants(self, fault: Fault) -> bool:
+        character = self._character
+        if character is None or fault not in character.faults or self.is_reformed:
+            return False
+        return self._timeline.now >= self._begins_at and self._timeline.chance.random() < character.rate
+
+    # The lane, towards the coordinator.
+
+    def _say(self, data: bytes) -> None:
+        shell = self._shell
+        assert shell is not None
+        if self._wants(Fault.MUTE):
+            self.sins.add(Fault.MUTE)
+            self._is_mute = True
+        if self._is_mute:
+            return
+        data = self._spoil(data)
+        chance = self._timeline.chance
+        delay = chance.randint(1, self._delay_ns)
+        if self._character is not None and Fault.LAG in self._character.faults and not self.is_reformed:
+            self.sins.add(Fault.LAG)
+            delay += chance.randint(1, shell.core.limits.silence_ns_max // 3)
+        self._free_at = max(self._free_at, self._timeline.now) if Fault.LAG in self.sins else self._timeline.now
+        due = max(self._free_at + delay, shell.lane_due[self.seat])
+        self._free_at = due
+        for part in shell.cut(data):
+            due += chance.randint(0, 2_000)
+            shell.lane_due[self.seat] = due
+            self._timeline.after(due - self._timeline.now, lambda part=part: shell.lane_heard(self.seat, part))
+        self._break_off(shell, due)
+
+    def _spoil(self, data: bytes) -> bytes:
+        chance = self._timeline.chance
+        if self._wants(Fault.GARBAGE):
+            self.sins.add(Fault.GARBAGE)
+            data = data[: chance.randrange(len(data) + 1)] + chance.randbytes(20)
+        if self._wants(Fault.FLOOD):
+            self.sins.add(Fault.FLOOD)
+            size = chance.choice((1_000_000, 3_000_000))
+            data += b"$%d\r\n" % size + b"x" * chance.choice((100, 10_000, 200_000))
+        if self._wants(Fault.UNASKED):
+            self.sins.add(Fault.UNASKED)
+            data += b"+OK\r\n" * chance.randint(1, 5)
+        return data
+
+    def _break_off(self, shell: "SimulatedShell", due: int) -> None:
+        for fault in (Fault.CRASH, Fault.HALF):
+            if self.is_broken or not self._wants(fault):
+                continue
+            self.sins.add(fault)
+            self.is_broken = True
+            if fault is Fault.HALF:
+                self._timeline.after(due - self._timeline.now, lambda: shell.lane_heard(self.seat, b"$100\r\nhalf"))
+            self._timeline.after(due - self._timeline.now, lambda: shell.lane_broke(self.seat))
+
+
