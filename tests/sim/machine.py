@@ -10,13 +10,13 @@ from random import Random
 from unittest.mock import patch
 
 from quorate.kv.dictionary import expiry, keyspace, reply, strings
-from quorate.kv.dictionary.dispatch import answer
+from quorate.kv.dictionary.dispatch import TABLE, answer
 from quorate.kv.dictionary.errors import ProtocolFault
 from quorate.kv.dictionary.keyspace import Keyspace
 from quorate.kv.dictionary.ranking import SortedSet
 from quorate.kv.dictionary.reply import Version2, Version3, bulk
 from quorate.kv.dictionary.request import RequestReader
-from quorate.kv.dictionary.session import Session
+from quorate.kv.dictionary.session import Arguments, Command, Session
 
 Shuffle = Callable[[list[bytes]], None]
 
@@ -70,6 +70,14 @@ class Shuffled3(Version3):
         return b"%%%d\r\n%b" % (len(pairs), b"".join(_arranged([key + value for key, value in pairs])))
 
 
+def _columns(session: Session, arguments: Arguments) -> bytes:
+    """HKEYS and HVALS in the order of HGETALL, as a store with one hash order has them."""
+    fields = session.database.hash(arguments[1]) or {}
+    place = 0 if arguments[0].upper() == b"HKEYS" else 1
+    pairs = sorted((bulk(field), bulk(value)) for field, value in fields.items())
+    return reply.array([pair[place] for pair in pairs])
+
+
 @contextmanager
 def store_in_simulation() -> Iterator[None]:
     """While this lasts, the store has no clock and no hash order but those of the machine that runs."""
@@ -77,6 +85,7 @@ def store_in_simulation() -> Iterator[None]:
         for module in (keyspace, strings, expiry):
             stack.enter_context(patch.object(module, "now_ms", _now_ms))
         stack.enter_context(patch.dict(reply.VERSIONS, {2: Shuffled2(), 3: Shuffled3()}))
+        stack.enter_context(patch.dict(TABLE, {name: Command(2, _columns) for name in (b"HKEYS", b"HVALS")}))
         yield
 
 

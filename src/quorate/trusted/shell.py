@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
         shell = self._shell
         if shell.is_draining:
             return
-        shell.core.client_sent(self.client, data, shell.clock.now())
+        shell.core.client_sent(self.client, data, shell.now())
         shell.send_soon(1)
         inbox = self.client.inbox
         if inbox and self._is_reading and sum(map(len, inbox)) > shell.core.limits.client_inbox_bytes_max:
@@ -135,7 +135,7 @@ class Lane(asyncio.Protocol):
     def deliver(self, data: bytes) -> None:
         """Hand bytes to the core."""
         shell = self._shell
-        now = shell.clock.now()
+        now = shell.now()
         shell.core.replica_answered(self.seat, data, now)
         if shell.core.lane_is_full(self.seat):
             shell.pause(self)
@@ -164,6 +164,8 @@ class Shell:
         self._on_notices = on_notices
         self._loop = asyncio.get_running_loop()
         self._is_scheduled = False
+        self._turn_at = 0
+        self._is_busy = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
         self._clients_seen = 0
@@ -213,17 +215,24 @@ class Shell:
 
     # Once per turn.
 
+    def now(self) -> int:
+        """The time (ns): read once in a turn that ends with sending, however much comes in it."""
+        return self._turn_at if self._is_scheduled else self.clock.now()
+
     def schedule(self) -> None:
         """See to it that what the core puts out in this turn is sent at its end."""
         if not self._is_scheduled:
             self._is_scheduled = True
+            self._turn_at = self.clock.now()
             self._loop.call_soon(self._flush)
 
     def send_soon(self, idle_slots: int) -> None:
-        """Send at the end of this turn; at once when no more than `idle_slots` are under way, so that nothing gathers."""
-        if self.core.order.inflight_slots > idle_slots:
+        """Send at the end of this turn; at once where one client alone is at work and nothing could gather."""
+        if self._is_scheduled:
+            return
+        if self._is_busy or self.core.order.inflight_slots > idle_slots:
             self.schedule()
-        elif not self._is_scheduled:
+        else:
             self._flush()
 
     def _flush(self) -> None:
@@ -250,9 +259,12 @@ class Shell:
 
     def _write_clients(self) -> None:
         ready, self.core.reply.ready = self.core.reply.ready, []
+        self._is_busy = len(ready) > 1
+        connections = self.connections
         for client in ready:
-            parts, client.out = client.out, []
-            connection = self.connections.get(client.number)
+            parts = client.out
+            client.out = []
+            connection = connections.get(client.number)
             if connection is None or connection.transport.is_closing():
                 continue
             if parts:

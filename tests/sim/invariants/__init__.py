@@ -1,0 +1,28 @@
+"""The promises, one file each. A run creates all of them; each sees everything and raises `Violation` when broken."""
+
+from tests.sim.invariants.agreement import Agreement
+from tests.sim.invariants.at_most_once import AtMostOnce
+from tests.sim.invariants.base import Invariant, Violation
+from tests.sim.invariants.bounds import Bounds
+from tests.sim.invariants.client_order import ClientOrder
+from tests.sim.invariants.convergence import Convergence
+from tests.sim.invariants.guilt import Guilt
+from tests.sim.invariants.honest_failure import HonestFailure
+from tests.sim.invariants.innocence import Innocence
+from tests.sim.invariants.liveness import Liveness
+from tests.sim.invariants.total_order import TotalOrder
+
+ALL: tuple[type[Invariant], ...] = (
+    TotalOrder,
+    Agreement,
+    ClientOrder,
+    AtMostOnce,
+    Guilt,
+    Innocence,
+    HonestFailure,
+    Bounds,
+    Liveness,
+    Convergence,
+)
+
+__all__ = ["ALL", "Invariant", "Violation"]

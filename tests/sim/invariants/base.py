@@ -1,0 +1,48 @@
+"""What every invariant can see of a run. Each overrides what it needs."""
+
+from typing import TYPE_CHECKING
+
+from quorate.trusted.messages import Notice
+from quorate.trusted.vote import Decision
+
+from tests.sim.ledger import Slot
+from tests.sim.reference import Expectation
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+
+class Violation(Exception):
+    """A promise was broken."""
+
+
+class Invariant:
+    """One promise, watched during one run."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+
+    def ordered(self, slots: list[Slot]) -> None:
+        """Requests were given these slots."""
+
+    def sent(self, data: bytes) -> None:
+        """All voting lanes were sent these bytes."""
+
+    def decided(self, decision: Decision, slots: list[Slot]) -> None:
+        """These slots were decided, or closed; the ledger holds what was."""
+
+    def answered(self, name: int, expectation: Expectation | None, reply: bytes) -> None:
+        """A caller got a reply; it must have been `expectation`, or none was due."""
+
+    def noticed(self, notice: Notice) -> None:
+        """The core told its observers something."""
+
+    def turned(self) -> None:
+        """A turn ended: everything was sent."""
+
+    def ended(self) -> None:
+        """The run is over: faults have stopped, and everybody had time."""
+
+    def broken(self, why: str) -> Violation:
+        """The error to raise."""
+        return Violation(f"{type(self).__name__}: {why}")

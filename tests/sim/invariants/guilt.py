@@ -1,0 +1,28 @@
+"""Who is guilty: a dissent on a decided write convicts, late ones included.
+
+Checks at the end of each turn that no seat still votes whose delivered reply to a decided write differs, unless the
+cell could not spare it. Cannot see wrong replies that were never delivered, nor judge reads, which are asked again.
+"""
+
+from quorate.trusted.messages import Notice, Role, Spared
+
+from tests.sim.invariants.base import Invariant
+
+
+class Guilt(Invariant):
+    """No liar about a write keeps its vote."""
+
+    _spared: frozenset[int] = frozenset()
+
+    def noticed(self, notice: Notice) -> None:
+        if isinstance(notice, Spared):
+            self._spared |= {notice.seat}
+
+    def turned(self) -> None:
+        roles = self.world.core.roles
+        for slot in self.world.ledger.slots.values():
+            if not slot.is_decided or not slot.is_write or slot.decided is None:
+                continue
+            for seat, reply in slot.replies.items():
+                if reply != slot.decided and roles[seat] is Role.VOTING and seat not in self._spared:
+                    raise self.broken(f"seat {seat} answered {reply!r} to slot {slot.number}, and still votes")

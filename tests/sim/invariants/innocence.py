@@ -1,0 +1,23 @@
+"""Who is not guilty: while at most f replicas are faulty, no correct one is accused of anything.
+
+Checks every notice against what the simulated replica really did. One that was only slow may be retired, never
+convicted. Cannot judge runs with more than f faulty replicas, where a majority may lie.
+"""
+
+from quorate.trusted.messages import Convicted, Dissented, Notice, Retired, Spared
+
+from tests.sim.invariants.base import Invariant
+from tests.sim.swarm import Fault, Phase
+
+
+class Innocence(Invariant):
+    """No innocent is convicted."""
+
+    def noticed(self, notice: Notice) -> None:
+        if self.world.swarm.phase is Phase.BEYOND:
+            return
+        if not isinstance(notice, Convicted | Dissented | Retired | Spared):
+            return
+        sins = self.world.replicas[notice.seat].sins
+        if not sins or (sins == {Fault.LAG} and not isinstance(notice, Retired | Spared)):
+            raise self.broken(f"replica {notice.seat} did {sorted(s.name for s in sins) or 'nothing'}: {notice}")

@@ -1,0 +1,252 @@
+"""One run of one seed: the real core and the real dialect in a world of faults; then quiet; then the last questions.
+
+Time passes in two phases. In the first, faults happen and clients ask. In the second, faults have stopped and nobody
+asks anything new: what is under way must be answered, a newcomer must be served, and all must be the same everywhere.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from quorate.trusted.client import Client
+from quorate.trusted.coordinator import Coordinator
+from quorate.trusted.limits import Limits
+from quorate.trusted.messages import Notice, Role
+from quorate.trusted.protocols.redis.base import Settings
+from quorate.trusted.protocols.redis.dialect import RedisProtocol
+from quorate.trusted.quorum import seats_for
+from quorate.trusted.span import Effect, Span
+from quorate.trusted.vote import Decision
+
+from tests.sim.clients import Caller, Rogue
+from tests.sim.invariants import ALL, Violation
+from tests.sim.ledger import Ledger, NoReply, Slot
+from tests.sim.machine import Machine, store_in_simulation
+from tests.sim.reference import Expectation, Reference
+from tests.sim.replica import Replica
+from tests.sim.shell import SimulatedShell
+from tests.sim.swarm import Phase, Swarm, draw
+from tests.sim.timeline import MILLISECOND_NS, SECOND_NS, Timeline
+
+STEPS_MAX = 2_000_000
+QUIET_NS_MAX = {Phase.WITHIN: 120 * SECOND_NS, Phase.BEYOND: 4_000 * SECOND_NS}
+
+
+class WatchedProtocol(RedisProtocol):
+    """The real dialect; the world sees what it is given."""
+
+    def __init__(self, limits: Limits, seed: bytes, world: "World") -> None:
+        super().__init__(limits, Settings(), seed)
+        self._world = world
+
+    def read(self, client: Client, data: bytes, now: int) -> list[Effect]:
+        """As the dialect, once the reference has heard it."""
+        self._world.read(client, data, now)
+        effects = super().read(client, data, now)
+        widest = sum(effect.count for effect in effects if isinstance(effect, Span))
+        self._world.widest_read = max(self._world.widest_read, widest)
+        return effects
+
+    def refuse(self, client: Client, data: bytes, reason: str, now: int) -> list[Effect]:
+        """As the dialect."""
+        self._world.refused(client, data)
+        return super().refuse(client, data, reason, now)
+
+
+class WatchedCoordinator(Coordinator):
+    """The real core; the world sees what it orders and decides."""
+
+    world: "World"
+
+    def _ask(self, span: Span, now: int) -> None:
+        super()._ask(span, now)
+        self.world.ordered(span)
+
+    def _decided(self, decision: Decision, now: int) -> None:
+        self.world.decided(decision)
+        super()._decided(decision, now)
+
+
+class World:
+    """One run. `show` gets the lines of the trace as they happen."""
+
+    def __init__(self, seed: int, show: Callable[[str], None] | None = None) -> None:
+        self.swarm: Swarm = draw(seed)
+        swarm = self.swarm
+        self.timeline = Timeline(seed, show)
+        self.is_over = False
+        self.widest_read = 0
+        self.sent_requests = 0
+        self.reference = Reference()
+        self.truth = Machine(None)
+        self._truth_session = self.truth.session()
+        self._truth_frames: dict[int, bytes] = {}
+        self._unsent: deque[Slot] = deque()
+        self.ledger = Ledger(seats_for(swarm.f), swarm.limits)
+        self.core = WatchedCoordinator(
+            swarm.f, WatchedProtocol(swarm.limits, b"seed %d" % seed, self), swarm.limits
+        )
+        self.core.world = self
+        self.replicas = [
+            Replica(seat, self.timeline, character, swarm.delays[seat], swarm.clock_offsets_ms[seat], seed)
+            for seat, character in enumerate(swarm.characters)
+        ]
+        self.shell = SimulatedShell(self.core, self.timeline, self.replicas, swarm.chunk_bytes, swarm.turn_ns)
+        self.shell.on_sent = self._sent
+        self.shell.on_heard = self._heard
+        self.shell.on_notices = self._noticed
+        self.shell.on_turn = self._turned
+        self.invariants = [kind(self) for kind in ALL]
+        self.callers: list[Caller] = []
+        self.newcomer: Caller | None = None
+
+    # The run.
+
+    def run(self) -> None:
+        """Everything, from the first lane to the last question; raises `Violation`, or what the core raised."""
+        with store_in_simulation():
+            self._begin()
+            self._pass(self.timeline.now + self.swarm.faulty_ns)
+            self._quieten()
+            for invariant in self.invariants:
+                invariant.ended()
+
+    def _begin(self) -> None:
+        swarm = self.swarm
+        for fact in (f"f={swarm.f} {swarm.phase.name}", f"{swarm.limits}"):
+            self.timeline.note(fact)
+        setup, frames = self.core.protocol.setup()
+        for arguments in Machine(None).cut(setup):
+            self.truth.run(self._truth_session, arguments, 0)
+            self.sent_requests += 1
+        for replica in self.replicas:
+            self.timeline.note(f"replica {replica.seat}: {swarm.characters[replica.seat] or 'correct'}")
+            self.ledger.joined(replica.seat, frames)
+            self.shell.join(replica)
+        self.callers = [Caller(self, name) for name in range(swarm.callers)]
+        for name in range(swarm.rogues):
+            Rogue(self, name)
+        for _ in range(swarm.jumps):
+            self.timeline.after(self.timeline.chance.randrange(swarm.faulty_ns), self._jump)
+
+    def _jump(self) -> None:
+        attention = self.swarm.limits.attention_ns_max
+        size = self.timeline.chance.choice((attention // 2, attention, 20 * attention))
+        self.timeline.jump(size)
+        self.timeline.note(f"the clock jumps by {size / MILLISECOND_NS} ms")
+
+    def _pass(self, end: int) -> None:
+        self.timeline.run_until(end)
+
+    def _quieten(self) -> None:
+        """Faults stop; then what is under way ends, and a newcomer asks."""
+        self.is_over = True
+        for replica in self.replicas:
+            replica.is_reformed = True
+        self.timeline.note("faults stop, nobody asks more")
+        end = self.timeline.now + QUIET_NS_MAX[self.swarm.phase]
+        while self.timeline.now < end and self._is_busy():
+            self._pass(self.timeline.now + 100 * MILLISECOND_NS)
+        if not self.core.is_lost:
+            self.newcomer = Caller(self, len(self.callers))
+            self.newcomer.greet()
+            while self.timeline.now < end and (self._is_busy() or self.newcomer.unanswered):
+                self._pass(self.timeline.now + 100 * MILLISECOND_NS)
+        self._pass(self.timeline.now + SECOND_NS)
+
+    def _is_busy(self) -> bool:
+        return bool(self.core.order.inflight_slots) or any(
+            caller.unanswered and not caller.is_leaving for caller in self.callers
+        )
+
+    # What the core does.
+
+    def read(self, client: Client, data: bytes, now: int) -> None:
+        """The core takes these bytes of a client."""
+        conversation = self.reference.conversations.get(client.number)
+        if conversation is not None:
+            conversation.hears(data, now)
+
+    def refused(self, client: Client, data: bytes) -> None:
+        """The core refuses these bytes of a client."""
+        conversation = self.reference.conversations.get(client.number)
+        if conversation is not None:
+            conversation.is_refused(data)
+
+    def ordered(self, span: Span) -> None:
+        """A span got slots."""
+        slots = self.ledger.ordered(span)
+        self._unsent.extend(slots)
+        for invariant in self.invariants:
+            invariant.ordered(slots)
+
+    def decided(self, decision: Decision) -> None:
+        """Slots were decided, or closed."""
+        numbers = range(decision.first, decision.first + decision.count)
+        slots = [self.ledger.slots[number] for number in numbers]
+        if decision.data is not None:
+            try:
+                parts = self.ledger.parts(decision.first, decision.count, decision.data)
+            except NoReply as broken:
+                raise Violation(f"slots {numbers} were decided as {decision.data!r}, which is no reply") from broken
+            for slot, part in zip(slots, parts, strict=True):
+                slot.decided = part
+        for slot in slots:
+            slot.is_decided = True
+        self.timeline.note(f"decided {numbers.start}+{decision.count} {decision.data!r} {decision.reason}")
+        for invariant in self.invariants:
+            invariant.decided(decision, slots)
+        for number in numbers:
+            self._truth_frames.pop(number, None)
+
+    def true_reply(self, slot: Slot) -> bytes:
+        """What a machine without faults says to this slot, in canonical form."""
+        return self.ledger.canonical(slot, self._truth_frames[slot.number])
+
+    # What the shell does.
+
+    def _sent(self, data: bytes) -> None:
+        for invariant in self.invariants:
+            invariant.sent(data)
+        frames: list[bytes] = []
+        for arguments in self.truth.cut(data):
+            self.sent_requests += 1
+            reply = self.truth.run(self._truth_session, arguments, self.timeline.now // MILLISECOND_NS)
+            if reply:
+                frames.append(reply)
+        while self._unsent:
+            slot = self._unsent.popleft()
+            self._truth_frames[slot.number] = b"".join(frames[: slot.frames])
+            del frames[: slot.frames]
+        if frames:
+            raise Violation(f"the lanes were sent requests that yield replies without a slot: {frames!r}")
+
+    def _heard(self, seat: int, data: bytes) -> None:
+        self.timeline.note(f"lane {seat} -> {data[:200]!r}")
+        if self.core.roles[seat] is Role.VOTING:
+            self.ledger.heard(seat, data)
+
+    def _noticed(self, notices: list[Notice]) -> None:
+        for notice in notices:
+            self.timeline.note(f"{notice}")
+            for invariant in self.invariants:
+                invariant.noticed(notice)
+
+    def _turned(self) -> None:
+        for invariant in self.invariants:
+            invariant.turned()
+        self.ledger.forget([seat for seat, role in enumerate(self.core.roles) if role is Role.VOTING])
+
+    # What callers see.
+
+    def answered(self, name: int, expectation: Expectation | None, reply: bytes) -> None:
+        """A caller got a reply."""
+        self.timeline.note(f"caller {name} is told {reply!r}")
+        for invariant in self.invariants:
+            invariant.answered(name, expectation, reply)
+
+    def innocents(self) -> list[Replica]:
+        """The replicas that did nothing wrong; those that still vote, when a majority may have lied."""
+        innocent = [replica for replica in self.replicas if not replica.sins]
+        if self.swarm.phase is Phase.WITHIN:
+            return innocent
+        return [replica for replica in innocent if self.core.roles[replica.seat] is Role.VOTING]
