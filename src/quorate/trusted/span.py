@@ -27,7 +27,8 @@ class Span:
     """Consecutive slots `first` … `first + count - 1`, asked by `owner` (None: by the cell itself).
 
     `requests` holds each slot's bytes as they go to the replicas. `frames` is how many reply frames one slot yields.
-    `size` is the bytes of all requests. `mode` is the lane mode that the protocol wants these requests read in. `ordered_at` is in nanoseconds.
+    `size` is the bytes of all requests. `mode` is the lane mode that the protocol wants these requests read in.
+    `ordered_at` is in nanoseconds.
     """
 
     __slots__ = ("count", "first", "form", "frames", "is_write", "mode", "ordered_at", "owner", "requests", "size")

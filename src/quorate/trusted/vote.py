@@ -22,7 +22,7 @@ from .span import Span
 
 
 class Decision:
-    """`count` slots from `first` on, all of `span`, were decided as `data`; None when `reason` says why they were not."""
+    """`count` slots from `first` on, all of `span`, were decided as `data`; None where `reason` says why not."""
 
     __slots__ = ("count", "data", "first", "reason", "span")
 
@@ -155,9 +155,7 @@ class Vote:
         for reference in ready[: len(ready) - self.f]:
             stream = reference.buffer
             members = [reference]
-            for seat in ready:
-                if seat is not reference and _agree(seat.buffer, stream):
-                    members.append(seat)
+            members += [seat for seat in ready if seat is not reference and _agree(seat.buffer, stream)]
             if len(members) >= needed:
                 sizes = sorted((len(seat.buffer) for seat in members), reverse=True)
                 shared = min(len(stream), sizes[needed - 1], self.limits.reply_bytes_max)

@@ -1,0 +1,1 @@
+"""One folder for each protocol, all alike; none knows the steps or the coordinator."""

@@ -1,0 +1,1 @@
+"""The Redis protocol: framing, the table of commands, and what each request becomes."""

@@ -40,10 +40,8 @@ def parse_length(token: bytes) -> int:
 
 def encode_request(arguments: list[bytes]) -> bytes:
     """`arguments` as the array of bulk strings that servers read."""
-    parts = [b"*%d\r\n" % len(arguments)]
-    for argument in arguments:
-        parts.append(b"$%d\r\n%b\r\n" % (len(argument), argument))
-    return b"".join(parts)
+    bulks = [b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments]
+    return b"*%d\r\n" % len(arguments) + b"".join(bulks)
 
 
 def _broken(why: bytes) -> ClientFault:

@@ -25,7 +25,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """
 
-LOCK_EXTEND = b"""-- quorate lock-extend 1: key, token, milliseconds, replace (0 or 1), now plus offset. Return 1, or 0 if not held.
+LOCK_EXTEND = b"""-- quorate lock-extend 1: key, token, milliseconds, replace (0 or 1), now plus offset. Return 1 or 0.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local deadline = redis.call('PEXPIRETIME', KEYS[1])
 if deadline < 0 then return 0 end

@@ -54,7 +54,7 @@ def null_array(protocol: int) -> bytes:
 
 def is_error(value: bytes) -> bool:
     """Whether a reply is an error."""
-    return value.startswith(b"-") or value.startswith(b"!")
+    return value.startswith((b"-", b"!"))
 
 
 def value_end(data: bytes, position: int) -> int:
