@@ -5,14 +5,16 @@ import errno
 import resource
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from quorate import assemble
 from quorate.config import Config, load
 from quorate.domains import interpreter
-from quorate.trusted.errors import OperatorFault
+from quorate.trusted.errors import BrokenInvariant, OperatorFault
 from quorate.trusted.messages import Notice
 from tests.cell.support import Document, as_toml, example
 from tests.domains.harness import short_directory
@@ -126,3 +128,33 @@ def test_descriptors_that_the_kernel_does_not_give_are_said(monkeypatch: pytest.
 
     with short_directory() as directory:
         asyncio.run(boot(config_of(example("kv", "process"), directory)))
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_bug_of_our_own_answers_nobody_and_ends_the_cell(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise BrokenInvariant("a bug")
+
+    async def serve() -> bytes:
+        with short_directory() as directory:
+            cell = make_cell(config_of(example("kv", "process"), directory), [])
+            listener = assemble.bind("127.0.0.1", 0)
+            await cell.start(listener)
+            reader, writer = await asyncio.open_connection(*listener.getsockname()[:2])
+            monkeypatch.setattr(cell.core, "client_sent", fail)
+            writer.write(b"PING\r\n")
+            try:
+                said = await reader.read()
+            except ConnectionResetError:
+                said = b""
+            await asyncio.wait_for(cell.stopping.wait(), 30)
+            await cell.stop()
+            writer.close()
+            assert cell.is_broken
+            assert not any(seat.domain.pid for seat in cell.seats)
+            return said
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(serve()) == b""

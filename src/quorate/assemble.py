@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 from .config import Config, Replica, Variant
 from .domains import interpreter
@@ -26,7 +27,7 @@ from .trusted.messages import Cause, Convicted, Notice, QuorumLost, Retired, Rol
 from .trusted.protocol import Protocol
 from .trusted.protocols.redis.base import Settings
 from .trusted.protocols.redis.dialect import RedisProtocol
-from .trusted.shell import Shell
+from .trusted.shell import Connection, Lane, Shell
 
 BOOT_SECONDS_MAX = 30.0
 BOOT_POLL_SECONDS = 0.005
@@ -68,6 +69,7 @@ class Cell:
         self.core = Coordinator(config.cell.f, self.protocol, config.limits)
         self.seats: list[Seat] = []
         self.is_draining = False
+        self.is_broken = False
         self.stopping = asyncio.Event()
         self.shell = Shell(self.core, self._noticed)
         self._on_notices = on_notices
@@ -78,6 +80,7 @@ class Cell:
     async def start(self, listener: socket.socket) -> None:
         """Boot all replicas, then serve clients on `listener`. On failure nothing is left running."""
         self._check_descriptors()
+        asyncio.get_running_loop().set_exception_handler(self.broke)
         shutil.rmtree(self._directory, ignore_errors=True)
         self.seats = [self._seat(index, replica) for index, replica in enumerate(self.config.replicas)]
         try:
@@ -90,6 +93,14 @@ class Cell:
         self._begin(self._measure())
         tame_garbage_collector()
         await self.shell.listen(listener)
+
+    def broke(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An error that nobody expected came up. In the shell or the core it is our own bug: the cell halts."""
+        loop.default_exception_handler(context)
+        if "handle" in context or isinstance(context.get("protocol"), Connection | Lane):
+            self.is_broken = True
+            self.shell.halt()
+            self.stopping.set()
 
     async def stop(self) -> None:
         """Answer what is decided, close every connection, end every domain. Leaves no process, directory or socket."""

@@ -264,6 +264,16 @@ def test_an_oversized_reply_on_all_is_the_requests_fault() -> None:
     assert booth.is_content()
 
 
+def test_a_reply_that_must_be_sorted_may_have_less() -> None:
+    booth = Booth(unordered_bytes_max=18)
+    booth.asks(b"SMEMBERS s", form=Unordered(1))
+    booth.asks(b"LRANGE l 0 -1")
+    for seat in range(3):
+        booth.hears(seat, b"*3", b":10", b":11", b":12", b"*3", b":10", b":11", b":12")
+    assert booth.said() == [b"", b"*3\r\n:10\r\n:11\r\n:12\r\n"]
+    assert booth.is_content()
+
+
 @pytest.mark.parametrize("pieces", [1, 3, 50, 107])
 def test_oversized_is_oversized_however_it_arrives(pieces: int) -> None:
     booth = Booth(**SMALL)

@@ -63,10 +63,13 @@ class Service:
                 await self._open()
                 progress("", f"serving {self._config.cell.protocol} on {self._listen}")
                 await self.cell.stopping.wait()
-            return 1 if self.cell.core.is_lost and self._config.cell.on_quorum_lost == "halt" else 0
+            return 1 if self.cell.is_broken or self._has_halted() else 0
         finally:
             listener.close()
             await self._close()
+
+    def _has_halted(self) -> bool:
+        return self.cell.core.is_lost and self._config.cell.on_quorum_lost == "halt"
 
     async def _boot(self, listener: socket.socket) -> bool:
         """Boot the cell; whether it serves now. A signal that comes meanwhile ends it."""

@@ -62,6 +62,7 @@ class Limits:
 
     # What may be under way between the coordinator and its replicas.
     reply_bytes_max: int = 64 * MIB
+    unordered_bytes_max: int = 16 * MIB
     inflight_slots_max: int = 65_536
     inflight_bytes_max: int = 64 * MIB
     lag_slots_max: int = 262_144

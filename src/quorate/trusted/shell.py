@@ -123,7 +123,9 @@ class Lane(asyncio.Protocol):
         """The lane is open."""
         # uvloop's transports are Transports by shape alone.
         self.transport = cast(asyncio.Transport, transport)
-        self.transport.set_write_buffer_limits(high=2 * self._shell.core.limits.inflight_bytes_max)
+        # What a correct replica may owe, and what is under way: a slow one must come to be retired, not convicted.
+        limits = self._shell.core.limits
+        self.transport.set_write_buffer_limits(high=limits.lag_bytes_max + limits.inflight_bytes_max)
 
     def data_received(self, data: bytes) -> None:
         """A replica's bytes came."""
@@ -135,6 +137,8 @@ class Lane(asyncio.Protocol):
     def deliver(self, data: bytes) -> None:
         """Hand bytes to the core."""
         shell = self._shell
+        if shell.is_ending:
+            return
         now = shell.now()
         shell.core.replica_answered(self.seat, data, now)
         if shell.core.lane_is_full(self.seat):
@@ -170,7 +174,7 @@ class Shell:
         self._timer_at = 0
         self._clients_seen = 0
         self.is_draining = False
-        self._is_ending = False
+        self.is_ending = False
         self._server: asyncio.Server | None = None
 
     # Sockets.
@@ -208,7 +212,7 @@ class Shell:
 
     def lane_broke(self, seat: int, cause: Cause) -> None:
         """A replica cannot be reached any more."""
-        if self._is_ending:
+        if self.is_ending:
             return
         self.core.replica_lost(seat, cause, self.clock.now())
         self.schedule()
@@ -329,10 +333,24 @@ class Shell:
 
     # The end.
 
+    def halt(self) -> None:
+        """The core may no longer know its own state: from now on nobody is answered."""
+        self.is_draining = True
+        self.is_ending = True
+        self._is_scheduled = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in list(self.connections.values()):
+            connection.transport.abort()
+        for lane in self.lanes.values():
+            lane.transport.abort()
+
     async def drain(self, timeout_ns: int) -> None:
         """Take no more clients or requests; answer what is under way, for at most `timeout_ns`; then close all."""
         if self._server is not None:
             self._server.close()
+        if self.is_ending:
+            return
         # What clients still send is read, and thrown away: closing a socket with unread bytes would reset it, and
         # take the answers with it that the client has not read yet.
         self.is_draining = True
@@ -342,7 +360,7 @@ class Shell:
         while self.core.order.inflight_slots and self.clock.now() < give_up:  # noqa: ASYNC110 - the core knows no events
             await asyncio.sleep(DRAIN_POLL_SECONDS)
         self._flush()
-        self._is_ending = True
+        self.is_ending = True
         if self._timer is not None:
             self._timer.cancel()
         for lane in self.lanes.values():

@@ -192,7 +192,7 @@ class Vote:
         groups: dict[bytes, list[Seat]] = {}
         outstanding = 0
         for seat in self.seats:
-            if seat.is_ready() and seat.has_ballot(span, self.limits.reply_bytes_max):
+            if seat.is_ready() and seat.has_ballot(span, self._bytes_max(span)):
                 groups.setdefault(seat.ballot or OVERSIZED, []).append(seat)
             elif seat.is_voting and not seat.is_broken and not seat.is_garbled:
                 outstanding += 1
@@ -205,6 +205,11 @@ class Vote:
             self._close_slot(span, "split" if not outstanding else "unanswered", now)
             return True
         return False
+
+    def _bytes_max(self, span: Span) -> int:
+        """What one reply may have. Bringing one into canonical order takes many times its bytes, hence less there."""
+        limits = self.limits
+        return limits.reply_bytes_max if span.is_exact else min(limits.unordered_bytes_max, limits.reply_bytes_max)
 
     def _settle_slot(self, span: Span, agreed: bytes, winners: list[Seat], now: int) -> None:
         segment = Segment(self.frontier, 1, agreed, [span], len(span.request_at(self.frontier)), now)
@@ -274,7 +279,7 @@ class Vote:
     def _compare_one(self, seat: Seat, segment: Segment) -> bool:
         """Compare one owed reply in canonical form; whether it was complete."""
         span = segment.spans[0]
-        if not seat.has_ballot(span, self.limits.reply_bytes_max):
+        if not seat.has_ballot(span, self._bytes_max(span)):
             if seat.is_garbled:
                 if segment.data is not None:
                     self.dissents.append(Dissent(seat.index, segment.first, span, segment.data, bytes(seat.buffer)))
