@@ -164,6 +164,7 @@ class Cell:
         self.core = Coordinator(f, RedisProtocol(self.limits, Settings(), b"seed"), self.limits)
         self.seats = range(seats_for(f))
         self._clients = 0
+        self._sent: list[bytes] = []
         _, frames = self.core.protocol.setup()
         for seat in self.seats:
             assert self.core.replica_joined(seat, self.now) == self.core.protocol.setup()[0]
@@ -194,8 +195,13 @@ class Cell:
             self.now = min(end, due) if due else end
             self.core.woken(self.now)
             if self.core.is_batch_due(self.now):
-                self.core.distribute.take()
+                self._sent.append(self.core.distribute.take())
             assert not self.core.next_deadline() or self.core.next_deadline() > self.now, "a deadline was not served"
+
+    def lanes(self) -> bytes:
+        """What every lane was sent since the last time, and what has gathered."""
+        sent, self._sent = self._sent, []
+        return b"".join(sent) + self.core.distribute.take()
 
     def notices(self) -> list[Notice]:
         """What the core told its observers since the last time."""
