@@ -33,6 +33,16 @@ def test_pure_python_can_be_asked_for() -> None:
     assert run(pure="1") == ["False", "False", "5"]
 
 
+@pytest.mark.parametrize("pure", ["", "1"])
+def test_the_command_line_tells_an_operators_fault_with_and_without_the_build(pure: str, tmp_path: Path) -> None:
+    """Interpreted errors derive from those of trusted/: that must work compiled as well."""
+    command = [sys.executable, "-m", "quorate", "check", str(tmp_path / "missing.toml")]
+    ended = subprocess.run(command, env={**os.environ, "QUORATE_PURE": pure}, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "missing.toml" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty place for a build."""
