@@ -37,9 +37,9 @@ bench: ## Compare with one server alone and behind HAProxy
 	@scripts/setup all
 	.venv/bin/quorate bench versus
 
-sim: ## Run the whole cell in the deterministic simulator
+sim: ## Break the cell in simulation: SEEDS=200 of them, or SEED=7 for one with its trace
 	@scripts/setup all
-	$(PYTHON) -m pytest tests/simulator
+	@$(PYTHON) -m tests.sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200))
 
 tcb: ## Print the size of the trusted base
 	@scripts/setup demo

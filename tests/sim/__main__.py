@@ -23,8 +23,8 @@ def reproduce(seed: int) -> str:
     return f"make sim SEED={seed}"
 
 
-def run_many(seeds: Sequence[int]) -> int:
-    """Run these seeds; returns how many failed. Prints the simulator's own speed."""
+def run_many(seeds: Sequence[int], stops: bool = False) -> int:
+    """Run these seeds, until the first failure if `stops`; returns how many failed. Prints the simulator's speed."""
     failed = 0
     requests = 0
     started = time.perf_counter()
@@ -36,6 +36,8 @@ def run_many(seeds: Sequence[int]) -> int:
             failed += 1
             print(f"seed {seed}: {type(broken).__name__}: {broken}\n    {reproduce(seed)}", flush=True)  # noqa: T201
         requests += world.ledger.ordered_slots
+        if failed and stops:
+            break
     taken = time.perf_counter() - started
     print(f"{len(seeds)} seeds, {failed} failed; {requests / taken:,.0f} simulated requests per second")  # noqa: T201
     return failed
@@ -59,10 +61,11 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=200, help="how many seeds to run")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", type=int, help="run this one, and show its trace")
+    parser.add_argument("--stop", action="store_true", help="stop at the first that fails")
     options = parser.parse_args()
     if options.seed is not None:
         return run_one(options.seed)
-    return min(run_many(range(options.first, options.first + options.seeds)), 1)
+    return min(run_many(range(options.first, options.first + options.seeds), options.stop), 1)
 
 
 if __name__ == "__main__":

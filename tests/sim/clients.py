@@ -3,6 +3,7 @@
 Both pipeline, send in pieces, leave in the middle, come back, and read late.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from quorate.trusted.protocols.redis.framing import encode_request
@@ -43,6 +44,7 @@ class Caller:
         timeline = self._world.timeline
         connection = self._connection
         if connection is None or not connection.is_open:
+            self.unanswered = 0
             if self._world.is_over:
                 return
             self._connect()
@@ -77,6 +79,7 @@ class Caller:
         if chance.random() < 0.5:
             self._world.timeline.note(f"caller {self.name} leaves")
             connection.lose()
+            self.unanswered = 0
         elif not self.is_leaving:
             self._world.timeline.note(f"caller {self.name} will send no more")
             self.is_leaving = connection.has_ended = True
@@ -103,7 +106,7 @@ class Caller:
         due = max(self._sent_at, timeline.now)
         for part in self._world.shell.cut(b"".join(map(encode_request, requests))):
             due += timeline.chance.randint(0, 20_000)
-            timeline.after(due - timeline.now, lambda part=part: _arrive(connection, part))
+            timeline.after(due - timeline.now, partial(_arrive, connection, part))
         self._sent_at = due
 
     def _is_told(self, data: bytes) -> None:
@@ -169,7 +172,12 @@ class Rogue:
     def _is_told(self, data: bytes) -> None:
         connection = self._connection
         if connection is not None:
-            self._world.timeline.after(self._patience, connection.took)
+            self._world.timeline.after(self._patience, partial(_take_all, connection))
+
+
+def _take_all(connection: Connection) -> None:
+    """A client reads, and does not look."""
+    connection.took()
 
 
 def _arrive(connection: Connection, part: bytes) -> None:

@@ -128,9 +128,8 @@ class Ledger:
                 slot = self.slots[stream.next_slot]
                 end = self._unit_end(stream.buffer, start, slot.frames)
                 if end < 0:
-                    if len(stream.buffer) - start > self._limits.reply_bytes_max:
+                    if len(stream.buffer) - start > self.reply_bytes_max(slot):
                         slot.replies[seat] = OVERSIZED
-                        stream.is_useless = True
                     break
                 reply = bytes(stream.buffer[start:end])
                 slot.replies[seat] = self.canonical(slot, reply)
@@ -148,9 +147,14 @@ class Ledger:
                 return -1
         return end
 
+    def reply_bytes_max(self, slot: Slot) -> int:
+        """How long a reply to this slot may be."""
+        is_exact = slot.form is None or slot.form.is_exact
+        return self._limits.reply_bytes_max if is_exact else self._limits.unordered_bytes_max
+
     def canonical(self, slot: Slot, reply: bytes) -> bytes:
         """What counts of a reply to this slot."""
-        if len(reply) > self._limits.reply_bytes_max:
+        if len(reply) > self.reply_bytes_max(slot):
             return OVERSIZED
         return reply if slot.form is None else slot.form.canonical(reply)
 

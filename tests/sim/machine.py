@@ -118,11 +118,11 @@ class Machine:
 
     def state(self) -> list[tuple[int, bytes, str, int | None]]:
         """All that is stored, in canonical order: database, key, value, deadline (ms)."""
-        found = []
-        for index, database in enumerate(self.keyspace.databases):
-            for key in sorted(database.values):
-                found.append((index, key, _shown(database.values[key]), database.deadlines.get(key)))
-        return found
+        return [
+            (index, key, _shown(database.values[key]), database.deadlines.get(key))
+            for index, database in enumerate(self.keyspace.databases)
+            for key in sorted(database.values)
+        ]
 
 
 def _shown(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What a client must be told: a store without faults, asked by every client in the order in which the core takes requests.
+"""What a client must be told: a store without faults, asked by all clients in the order in which the core reads them.
 
 It knows nothing of slots, replicas or rewritten requests, so it holds the dialect to what one server would say at the
 ordered time. What it cannot answer exactly (`None` as expected reply) is left to the other invariants.

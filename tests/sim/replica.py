@@ -4,6 +4,7 @@
 is none. A slow replica that answers rightly has the sin `LAG` alone.
 """
 
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ class Replica:
         for part in (data[:cut], data[cut:]):
             if part:
                 self._arrives_at = max(self._arrives_at, self._timeline.now + chance.randint(1, self._delay_ns))
-                self._timeline.after(self._arrives_at - self._timeline.now, lambda part=part: self._take(part))
+                self._timeline.after(self._arrives_at - self._timeline.now, partial(self._take, part))
 
     def _take(self, data: bytes) -> None:
         self.unread -= len(data)
@@ -109,7 +110,8 @@ class Replica:
 
     def _distort(self, true: bytes) -> bytes:
         chance = self._timeline.chance
-        if self._wants(Fault.REFUSE) and self.answered == 1:
+        refuses = self._character is not None and Fault.REFUSE in self._character.faults
+        if refuses and self.answered == 1 and chance.random() < 0.3:
             self.sins.add(Fault.REFUSE)
             return b"-ERR no\r\n"
         if self._conspires():
@@ -167,7 +169,7 @@ class Replica:
         for part in shell.cut(data):
             due += chance.randint(0, 2_000)
             shell.lane_due[self.seat] = due
-            self._timeline.after(due - self._timeline.now, lambda part=part: shell.lane_heard(self.seat, part))
+            self._timeline.after(due - self._timeline.now, partial(shell.lane_heard, self.seat, part))
         self._break_off(shell, due)
 
     def _spoil(self, data: bytes) -> bytes:
@@ -193,5 +195,3 @@ class Replica:
             if fault is Fault.HALF:
                 self._timeline.after(due - self._timeline.now, lambda: shell.lane_heard(self.seat, b"$100\r\nhalf"))
             self._timeline.after(due - self._timeline.now, lambda: shell.lane_broke(self.seat))
-
-

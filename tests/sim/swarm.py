@@ -73,7 +73,7 @@ def draw_limits(chance: Random) -> Limits:
     silence = chance.choice((40, 100, 250)) * MILLISECOND_NS
     pending = chance.choice((4, 16, 64))
     slots = pending * chance.choice((1, 2, 8))
-    reply_bytes = chance.choice((2048, 8192, 65536))
+    reply_bytes = chance.choice((512, 2048, 65536))
     request_bytes = 4096
     flight = request_bytes * chance.choice((1, 2, 8))
     return Limits(
@@ -87,6 +87,7 @@ def draw_limits(chance: Random) -> Limits:
         client_stall_ns_max=2 * silence,
         transaction_bytes_max=request_bytes,
         reply_bytes_max=reply_bytes,
+        unordered_bytes_max=reply_bytes // chance.choice((1, 2)),
         inflight_slots_max=slots,
         inflight_bytes_max=flight,
         lag_slots_max=slots * chance.choice((1, 4)),

@@ -11,7 +11,12 @@ from random import Random
 
 SECOND_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
+STEPS_AT_ONE_TIME_MAX = 50_000
 START_NS = 1_700_000_000 * SECOND_NS
+
+
+class TimeStandsStill(Exception):
+    """The core asks to be woken again and again at one and the same time."""
 
 
 class Timeline:
@@ -22,6 +27,7 @@ class Timeline:
         self.now = START_NS
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._planned = 0
+        self._steps = 0
         self._show = show
         self._hash = blake2b(digest_size=16)
 
@@ -35,6 +41,9 @@ class Timeline:
         if not self._queue:
             return False
         due, _, act = heapq.heappop(self._queue)
+        self._steps = self._steps + 1 if due <= self.now else 0
+        if self._steps > STEPS_AT_ONE_TIME_MAX:
+            raise TimeStandsStill
         self.now = max(self.now, due)
         act()
         return True

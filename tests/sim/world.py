@@ -16,7 +16,6 @@ from quorate.trusted.protocols.redis.dialect import RedisProtocol
 from quorate.trusted.quorum import seats_for
 from quorate.trusted.span import Effect, Span
 from quorate.trusted.vote import Decision
-
 from tests.sim.clients import Caller, Rogue
 from tests.sim.invariants import ALL, Violation
 from tests.sim.ledger import Ledger, NoReply, Slot
@@ -27,7 +26,6 @@ from tests.sim.shell import SimulatedShell
 from tests.sim.swarm import Phase, Swarm, draw
 from tests.sim.timeline import MILLISECOND_NS, SECOND_NS, Timeline
 
-STEPS_MAX = 2_000_000
 QUIET_NS_MAX = {Phase.WITHIN: 120 * SECOND_NS, Phase.BEYOND: 4_000 * SECOND_NS}
 
 
@@ -82,9 +80,7 @@ class World:
         self._truth_frames: dict[int, bytes] = {}
         self._unsent: deque[Slot] = deque()
         self.ledger = Ledger(seats_for(swarm.f), swarm.limits)
-        self.core = WatchedCoordinator(
-            swarm.f, WatchedProtocol(swarm.limits, b"seed %d" % seed, self), swarm.limits
-        )
+        self.core = WatchedCoordinator(swarm.f, WatchedProtocol(swarm.limits, b"seed %d" % seed, self), swarm.limits)
         self.core.world = self
         self.replicas = [
             Replica(seat, self.timeline, character, swarm.delays[seat], swarm.clock_offsets_ms[seat], seed)
@@ -133,6 +129,8 @@ class World:
         size = self.timeline.chance.choice((attention // 2, attention, 20 * attention))
         self.timeline.jump(size)
         self.timeline.note(f"the clock jumps by {size / MILLISECOND_NS} ms")
+        if self.timeline.chance.random() < 0.5:
+            self.shell.stood_still()
 
     def _pass(self, end: int) -> None:
         self.timeline.run_until(end)
@@ -152,6 +150,12 @@ class World:
             while self.timeline.now < end and (self._is_busy() or self.newcomer.unanswered):
                 self._pass(self.timeline.now + 100 * MILLISECOND_NS)
         self._pass(self.timeline.now + SECOND_NS)
+        # The cell has slots of its own: a deadline may pass at any time. End where every correct replica stands still.
+        while self.timeline.now < end and self._is_moving():
+            self._pass(self.timeline.now + MILLISECOND_NS)
+
+    def _is_moving(self) -> bool:
+        return any(replica.executed < self.sent_requests for replica in self.innocents())
 
     def _is_busy(self) -> bool:
         return bool(self.core.order.inflight_slots) or any(

@@ -10,6 +10,7 @@ from tests.sim.invariants.guilt import Guilt
 from tests.sim.invariants.honest_failure import HonestFailure
 from tests.sim.invariants.innocence import Innocence
 from tests.sim.invariants.liveness import Liveness
+from tests.sim.invariants.strength import Strength
 from tests.sim.invariants.total_order import TotalOrder
 
 ALL: tuple[type[Invariant], ...] = (
@@ -20,6 +21,7 @@ ALL: tuple[type[Invariant], ...] = (
     Guilt,
     Innocence,
     HonestFailure,
+    Strength,
     Bounds,
     Liveness,
     Convergence,

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from quorate.trusted.messages import Notice
 from quorate.trusted.vote import Decision
-
 from tests.sim.ledger import Slot
 from tests.sim.reference import Expectation
 

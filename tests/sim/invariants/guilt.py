@@ -1,11 +1,11 @@
-"""Who is guilty: a dissent on a decided write convicts, late ones included.
+"""Who is guilty: a dissent on a decided write convicts, late ones included; so does a reply that nobody asked for.
 
 Checks at the end of each turn that no seat still votes whose delivered reply to a decided write differs, unless the
-cell could not spare it. Cannot see wrong replies that were never delivered, nor judge reads, which are asked again.
+cell could not spare it; and none that sent more than was asked, once nothing is under way. Cannot see wrong replies
+that were never delivered, nor judge reads, which are asked again.
 """
 
 from quorate.trusted.messages import Notice, Role, Spared
-
 from tests.sim.invariants.base import Invariant
 
 
@@ -19,6 +19,7 @@ class Guilt(Invariant):
             self._spared |= {notice.seat}
 
     def turned(self) -> None:
+        self._check_unasked()
         roles = self.world.core.roles
         for slot in self.world.ledger.slots.values():
             if not slot.is_decided or not slot.is_write or slot.decided is None:
@@ -26,3 +27,12 @@ class Guilt(Invariant):
             for seat, reply in slot.replies.items():
                 if reply != slot.decided and roles[seat] is Role.VOTING and seat not in self._spared:
                     raise self.broken(f"seat {seat} answered {reply!r} to slot {slot.number}, and still votes")
+
+    def _check_unasked(self) -> None:
+        world = self.world
+        if world.core.order.inflight_slots:
+            return
+        for seat, stream in enumerate(world.ledger.streams):
+            has_answered_all = not stream.setup_frames and stream.next_slot > world.ledger.ordered_slots
+            if stream.buffer and has_answered_all and world.core.roles[seat] is Role.VOTING:
+                raise self.broken(f"seat {seat} sent {bytes(stream.buffer)!r}, which nobody asked for, and still votes")

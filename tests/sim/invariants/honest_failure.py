@@ -1,12 +1,11 @@
-"""Promises 8 and 9: with f+1 correct replicas every slot is decided; without, the client gets an error and the cell says so.
+"""Promises 8 and 9: with f+1 correct replicas every slot is decided; without, clients get errors and the cell says so.
 
-Checks that no slot is closed undecided, and no quorum lost, while at most f replicas are faulty; and that each undecided
-slot has its notice. Cannot see whether an error's text helps.
+Checks that no slot is closed undecided, and no quorum lost, while at most f replicas are faulty; and that each
+undecided slot has its notice. Cannot see whether an error's text helps.
 """
 
 from quorate.trusted.messages import Notice, QuorumLost, Undecided
 from quorate.trusted.vote import Decision
-
 from tests.sim.invariants.base import Invariant
 from tests.sim.ledger import Slot
 from tests.sim.swarm import Phase

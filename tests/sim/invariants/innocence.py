@@ -1,11 +1,11 @@
 """Who is not guilty: while at most f replicas are faulty, no correct one is accused of anything.
 
-Checks every notice against what the simulated replica really did. One that was only slow may be retired, never
-convicted. Cannot judge runs with more than f faulty replicas, where a majority may lie.
+Checks every notice against what the simulated replica really did, and every dissent against its delivered reply. One
+that was only slow may be retired, never convicted. Cannot judge runs with more than f faulty replicas, where a majority
+may lie; there, only the dissents.
 """
 
 from quorate.trusted.messages import Convicted, Dissented, Notice, Retired, Spared
-
 from tests.sim.invariants.base import Invariant
 from tests.sim.swarm import Fault, Phase
 
@@ -14,6 +14,8 @@ class Innocence(Invariant):
     """No innocent is convicted."""
 
     def noticed(self, notice: Notice) -> None:
+        if isinstance(notice, Dissented):
+            self._check_dissent(notice)
         if self.world.swarm.phase is Phase.BEYOND:
             return
         if not isinstance(notice, Convicted | Dissented | Retired | Spared):
@@ -21,3 +23,8 @@ class Innocence(Invariant):
         sins = self.world.replicas[notice.seat].sins
         if not sins or (sins == {Fault.LAG} and not isinstance(notice, Retired | Spared)):
             raise self.broken(f"replica {notice.seat} did {sorted(s.name for s in sins) or 'nothing'}: {notice}")
+
+    def _check_dissent(self, notice: Dissented) -> None:
+        slot = self.world.ledger.slots.get(notice.slot)
+        if slot is not None and slot.is_decided and slot.replies.get(notice.seat, notice.dissenting) == slot.decided:
+            raise self.broken(f"seat {notice.seat} answered slot {notice.slot} rightly: {notice}")

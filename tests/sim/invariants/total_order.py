@@ -9,7 +9,6 @@ from collections import deque
 
 from quorate.trusted.protocols.redis.framing import encode_request
 from quorate.trusted.vote import Decision
-
 from tests.sim.invariants.base import Invariant
 from tests.sim.ledger import Slot
 from tests.sim.machine import Machine

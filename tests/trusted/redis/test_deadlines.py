@@ -57,6 +57,15 @@ def test_what_is_certain_replaces_all_candidates(index: Deadlines) -> None:
     assert index.due(1_000) == []
 
 
+def test_a_shared_candidate_outlives_a_change_in_between(index: Deadlines) -> None:
+    index.set(0, KEY, 100)
+    left = index.leave(0, KEY)  # RENAME, say: its reply is under way
+    assert left is not None
+    index.add(0, KEY, 100)  # and the key is made anew in the same millisecond
+    index.settle(left, True)
+    assert index.candidates(0, KEY) == [100]
+
+
 def test_a_deadline_that_moves_earlier_is_due_earlier(index: Deadlines) -> None:
     index.set(0, KEY, 500)
     index.set(0, KEY, 100)

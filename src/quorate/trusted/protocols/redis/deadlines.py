@@ -138,6 +138,9 @@ class Deadlines:
             # Many clients may try the same in one millisecond: they share a candidate.
             candidate = entry.candidates[-1]
             candidate.claims += 1
+            # Who claimed it first may be settled by a change in between, which must not take the later claim with it.
+            self._births += 1
+            candidate.born = self._births
         else:
             entry = self._room(database, key, 1)
             candidate = self._born(deadline)

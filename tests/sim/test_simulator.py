@@ -1,0 +1,80 @@
+"""The simulator's share of `make test`: fresh seeds every day, all seeds that ever failed, and its own determinism."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.sim.__main__ import failed_seeds, reproduce
+from tests.sim.swarm import Fault
+from tests.sim.world import World
+
+FRESH_SEEDS = 200
+BATCH = 10
+DAY_SECONDS = 86_400
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def fresh_seeds() -> list[int]:
+    """Other seeds each day, the same ones all day long."""
+    first = int(time.time()) // DAY_SECONDS * 1000
+    return list(range(first, first + FRESH_SEEDS))
+
+
+def batches() -> list[list[int]]:
+    seeds = fresh_seeds()
+    return [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
+
+
+HASHES = """
+from tests.sim.world import World
+for seed in (2, 8, 21):
+    world = World(seed)
+    world.run()
+    print(world.timeline.trace_hash())
+"""
+
+
+def run(seed: int) -> World:
+    world = World(seed)
+    try:
+        world.run()
+    except Exception as broken:
+        raise AssertionError(f"{broken}\nto see it again: {reproduce(seed)}") from broken
+    return world
+
+
+@pytest.mark.parametrize("seeds", batches(), ids=lambda seeds: f"from-{seeds[0]}")
+def test_fresh_seeds_break_no_promise(seeds: list[int]) -> None:
+    for seed in seeds:
+        run(seed)
+
+
+@pytest.mark.parametrize("seed", failed_seeds())
+def test_seeds_that_failed_once_break_no_promise(seed: int) -> None:
+    run(seed)
+
+
+def test_a_seed_gives_one_trace_whatever_the_hash_seed_is() -> None:
+    found = set()
+    for hash_seed in ("0", "1", "4242"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+        done = subprocess.run(
+            [sys.executable, "-c", HASHES], env=environment, capture_output=True, text=True, check=True
+        )
+        found.add(done.stdout)
+    assert len(found) == 1
+
+
+def test_every_fault_happens() -> None:
+    """A swarm that never draws a fault would keep every promise about it."""
+    happened: set[Fault] = set()
+    for seed in range(60):
+        if happened == set(Fault):
+            break
+        world = run(seed)
+        happened |= {sin for replica in world.replicas for sin in replica.sins}
+    assert happened == set(Fault)
