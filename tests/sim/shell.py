@@ -100,6 +100,8 @@ class SimulatedShell:
         self._turn_ns = turn_ns
         self._clients_seen = 0
         self._is_scheduled = False
+        self._is_busy = False
+        self._turn_at = 0
         self._timer_at = 0
 
     def cut(self, data: bytes) -> list[bytes]:
@@ -130,9 +132,12 @@ class SimulatedShell:
         waiting = self._waiting[seat]
         while waiting and not self._paused[seat]:
             data = waiting.pop(0)
+            now = self.now()
             self.on_heard(seat, data)
-            self.core.replica_answered(seat, data, self.timeline.now)
-            self.schedule()
+            self.core.replica_answered(seat, data, now)
+            self._paused[seat] = self.core.lane_is_full(seat)
+            if any(self._paused) or self.core.has_output(now):
+                self.send_soon(0)
 
     def lane_broke(self, seat: int, cause: Cause = Cause.CRASH) -> None:
         """A replica cannot be reached any more."""
@@ -154,8 +159,8 @@ class SimulatedShell:
     def client_heard(self, connection: Connection, data: bytes) -> None:
         """A client's bytes arrived."""
         core = self.core
-        core.client_sent(connection.client, data, self.timeline.now)
-        self.schedule()
+        core.client_sent(connection.client, data, self.now())
+        self.send_soon(1)
         inbox = connection.client.inbox
         if inbox and sum(map(len, inbox)) > core.limits.client_inbox_bytes_max:
             connection.is_reading = False
@@ -178,10 +183,24 @@ class SimulatedShell:
 
     # Once per turn.
 
+    def now(self) -> int:
+        """The time (ns): read once in a turn that ends with sending."""
+        return self._turn_at if self._is_scheduled else self.timeline.now
+
+    def send_soon(self, idle_slots: int) -> None:
+        """Send at the end of this turn; at once where one client alone is at work and nothing could gather."""
+        if self._is_scheduled:
+            return
+        if self._is_busy or self.core.order.inflight_slots > idle_slots:
+            self.schedule()
+        else:
+            self._flush()
+
     def schedule(self) -> None:
         """See to it that what the core puts out is sent at the end of the turn."""
         if not self._is_scheduled:
             self._is_scheduled = True
+            self._turn_at = self.timeline.now
             self.timeline.after(self.timeline.chance.randint(0, self._turn_ns), self._flush)
 
     def _flush(self) -> None:
@@ -196,7 +215,7 @@ class SimulatedShell:
         if core.notices:
             notices, core.notices = core.notices, []
             self.on_notices(notices)
-        self._hold_lanes()
+        self._resume_lanes()
         self.on_turn()
         self._arm()
 
@@ -212,6 +231,7 @@ class SimulatedShell:
 
     def _write_clients(self) -> None:
         ready, self.core.reply.ready = self.core.reply.ready, []
+        self._is_busy = len(ready) > 1
         for client in ready:
             parts, client.out = client.out, []
             connection = self.connections.get(client.number)
@@ -228,13 +248,10 @@ class SimulatedShell:
             if connection is not None and not client.inbox:
                 connection.read_on()
 
-    def _hold_lanes(self) -> None:
-        for seat in range(len(self.replicas)):
-            is_full = self.core.lane_is_full(seat)
-            if is_full is self._paused[seat]:
-                continue
-            self._paused[seat] = is_full
-            if not is_full:
+    def _resume_lanes(self) -> None:
+        for seat, is_paused in enumerate(self._paused):
+            if is_paused and not self.core.lane_is_full(seat):
+                self._paused[seat] = False
                 self.timeline.after(0, partial(self._read_lane, seat))
 
     def check_output(self, connection: Connection) -> None:
@@ -273,6 +290,7 @@ class SimulatedShell:
             if now - connection.stalled_at >= self.core.limits.client_stall_ns_max:
                 connection.lose()
         self.core.woken(now)
-        if 0 < self.core.next_deadline() <= now:
+        # A batch that is due goes at the end of this turn, and only then is its deadline served.
+        if 0 < self.core.next_deadline() <= now and not self.core.is_batch_due(now):
             raise TimeStandsStill("a deadline was not served")
         self.schedule()
