@@ -142,7 +142,7 @@ class SimulatedShell:
     def lane_broke(self, seat: int, cause: Cause = Cause.CRASH) -> None:
         """A replica cannot be reached any more."""
         self.timeline.note(f"lane {seat} broke: {cause.value}")
-        self.core.replica_lost(seat, cause, self.timeline.now)
+        self.core.replica_lost(seat, cause, self.now())
         self.schedule()
 
     # Clients.
@@ -152,7 +152,7 @@ class SimulatedShell:
         self._clients_seen += 1
         client = Client(self._clients_seen, f"client {self._clients_seen}")
         connection = Connection(self, client, take)
-        self.core.client_connected(client, self.timeline.now)
+        self.core.client_connected(client, self.now())
         self.connections[client.number] = connection
         return connection
 
@@ -178,7 +178,7 @@ class SimulatedShell:
         """A client went."""
         self.connections.pop(connection.client.number, None)
         self.stalled.pop(connection.client.number, None)
-        self.core.client_left(connection.client, self.timeline.now)
+        self.core.client_left(connection.client, self.now())
         self.schedule()
 
     # Once per turn.
@@ -285,7 +285,7 @@ class SimulatedShell:
         if due != self._timer_at:
             return
         self._timer_at = 0
-        now = self.timeline.now
+        now = self.now()
         for connection in list(self.stalled.values()):
             if now - connection.stalled_at >= self.core.limits.client_stall_ns_max:
                 connection.lose()

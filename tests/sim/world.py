@@ -55,6 +55,12 @@ class WatchedCoordinator(Coordinator):
 
     world: "World"
 
+    def _attend(self, now: int) -> None:
+        if now < self.world.latest:
+            raise Violation(f"time ran backwards by {self.world.latest - now} ns")
+        self.world.latest = now
+        super()._attend(now)
+
     def _ask(self, span: Span, now: int) -> None:
         super()._ask(span, now)
         self.world.ordered(span)
@@ -73,6 +79,7 @@ class World:
         self.timeline = Timeline(seed, show)
         self.is_over = False
         self.widest_read = 0
+        self.latest = 0
         self.sent_requests = 0
         self.reference = Reference()
         self.truth = Machine(None)
@@ -166,6 +173,9 @@ class World:
 
     def read(self, client: Client, data: bytes, now: int) -> None:
         """The core takes these bytes of a client."""
+        if now < self.latest:
+            raise Violation(f"time ran backwards by {self.latest - now} ns")
+        self.latest = now
         conversation = self.reference.conversations.get(client.number)
         if conversation is not None:
             conversation.hears(data, now)

@@ -196,7 +196,7 @@ class Shell:
         """A client came; past the limit it is told so and goes."""
         self._clients_seen += 1
         client = Client(self._clients_seen, address)
-        self.core.client_connected(client, self.clock.now())
+        self.core.client_connected(client, self.now())
         if len(self.connections) >= self.core.limits.clients_max:
             connection.transport.write(TOO_MANY_CLIENTS)
             connection.transport.close()
@@ -208,13 +208,13 @@ class Shell:
         number = connection.client.number
         self.connections.pop(number, None)
         self.stalled.pop(number, None)
-        self.core.client_left(connection.client, self.clock.now())
+        self.core.client_left(connection.client, self.now())
 
     def lane_broke(self, seat: int, cause: Cause) -> None:
         """A replica cannot be reached any more."""
         if self.is_ending:
             return
-        self.core.replica_lost(seat, cause, self.clock.now())
+        self.core.replica_lost(seat, cause, self.now())
         self.schedule()
 
     # Once per turn.
@@ -324,7 +324,8 @@ class Shell:
 
     def _wake(self) -> None:
         self._timer = None
-        now = self.clock.now()
+        # As every entry of this turn: the core's time must not run backwards.
+        now = self.now()
         for connection in list(self.stalled.values()):
             if now - connection.stalled_at >= self.core.limits.client_stall_ns_max:
                 connection.transport.abort()

@@ -1,0 +1,207 @@
+"""Planted faults: one-line changes of the product, each of which the simulator must catch. It tests the simulator.
+
+    python -m tests.sim.planted            run all, print the table of docs/planted-faults.md
+    python -m tests.sim.planted NAME …     run these
+
+Each fault is written into a copy of the package; the run itself is the one that `make sim` does.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS_MAX = 120
+CAUGHT = re.compile(r"^seed (\d+): (\w+): (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """`old` occurs once in `path`, below `trusted/`, and becomes `new`."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+
+
+PLANTED = (
+    Planted("a quorum of f", "quorum.py", "    return f + 1\n", "    return f\n"),
+    Planted("a reply released before f+1 agree on all of it", "vote.py", "sizes[needed - 1]", "sizes[needed - 2]"),
+    Planted(
+        "a new turn's requests before earlier ones",
+        "distribute.py",
+        "self.outgoing += span.requests",
+        "self.outgoing[:0] = span.requests",
+    ),
+    Planted(
+        "the lane's mode is switched once only",
+        "distribute.py",
+        "if span.mode != self._mode:",
+        "if self._mode == NO_MODE:",
+    ),
+    Planted(
+        "a database that is not selected",
+        "protocols/redis/dialect.py",
+        "old & 0xFFFF != new & 0xFFFF",
+        "old & 0xFFF0 != new & 0xFFF0",
+    ),
+    Planted(
+        "the coordinator's answer overtakes replies",
+        "reply.py",
+        "        if client.asked == client.answered:\n            self._write(client, data)",
+        "        if client.asked >= client.answered:\n            self._write(client, data)",
+    ),
+    Planted("a batch of replies counted as one", "reply.py", "client.answered += count", "client.answered += 1"),
+    Planted(
+        "a convicted replica still counted",
+        "vote.py",
+        "        self.seats[index].clear()\n",
+        "        self.seats[index].owed.clear()\n",
+    ),
+    Planted(
+        "late replies are not awaited",
+        "vote.py",
+        "            elif seat.is_voting:\n                self._owe(seat, segment)\n        return True",
+        "            elif seat.owed:\n                self._owe(seat, segment)\n        return True",
+    ),
+    Planted(
+        "late replies are not compared",
+        "vote.py",
+        "if segment.data is not None and reply != segment.data:",
+        "if segment.data is None and reply != segment.data:",
+    ),
+    Planted(
+        "a late reply compared with another slot's",
+        "seat.py",
+        "                start = scanner.end\n                slot += 1\n",
+        "                slot += 1\n",
+    ),
+    Planted(
+        "a late reply counted twice",
+        "vote.py",
+        "                    seat.take(len(segment.data))\n",
+        "                    seat.take(len(segment.data) // 2)\n",
+    ),
+    Planted(
+        "admission without a bound",
+        "coordinator.py",
+        "self.order.is_full() or client.pending >= self.limits.client_pending_max or",
+        "bool(self.order.next_slot < 0) or",
+    ),
+    Planted("decided slots stay under way", "order.py", "self.inflight_slots -= count", "self.inflight_slots -= 1"),
+    Planted(
+        "a wrong reply to a write is forgiven",
+        "judge.py",
+        "if dissent.span.is_write:",
+        "if dissent.span.is_write and dissent.slot % 2:",
+    ),
+    Planted("a read asked again is told to its client", "judge.py", "again = Span(None,", "again = Span(span.owner,"),
+    Planted(
+        "silence counts from the last word",
+        "vote.py",
+        "return max(self._owed_since(seat), seat.heard_at) +",
+        "return seat.heard_at +",
+    ),
+    Planted(
+        "a cell that slept blames the replicas",
+        "vote.py",
+        "            seat.excused_at = now\n",
+        "            seat.excused_at = 0\n",
+    ),
+    Planted(
+        "slots are given up too early",
+        "vote.py",
+        "max(self.awaiting[0].ordered_at, self.excused_at) + self.limits.decision_ns_max",
+        "max(self.awaiting[0].ordered_at, self.excused_at) + self.limits.silence_ns_max // 16",
+    ),
+    Planted(
+        "a set in one replica's order",
+        "protocols/redis/order_free.py",
+        "            parts.sort()\n",
+        "            parts.reverse()\n",
+    ),
+    Planted(
+        "a time to live one millisecond short",
+        "protocols/redis/expiry.py",
+        "left = max(held - DEADLINE_OFFSET_MS - self._now_ms, 0)",
+        "left = max(held - DEADLINE_OFFSET_MS - self._now_ms - 1, 0)",
+    ),
+    Planted(
+        "keys expire too late",
+        "protocols/redis/dialect.py",
+        "        if due and due <= now:\n",
+        "        if due and due + 2_000_000 <= now:\n",
+    ),
+    Planted(
+        "a reply nobody asked for goes unnoticed", "vote.py", "self._fault(seat, Cause.UNASKED)", "seat.heard_at = now"
+    ),
+    Planted(
+        "held clients are forgotten",
+        "coordinator.py",
+        "                self._held.append(client)\n                continue\n",
+        "                continue\n",
+    ),
+    Planted(
+        "an oversized reply is passed on",
+        "coordinator.py",
+        "            if not data:\n",
+        "            if data == b'0':\n",
+    ),
+)
+
+
+@contextmanager
+def changed(fault: Planted) -> Iterator[Path]:
+    """A folder with the whole package, in which this fault is planted."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        shutil.copytree(ROOT / "src" / "quorate", copy / "quorate", ignore=shutil.ignore_patterns("__pycache__"))
+        source = copy / "quorate" / "trusted" / fault.path
+        text = source.read_text()
+        if text.count(fault.old) != 1:
+            raise LookupError(f"{fault.name}: its line is {text.count(fault.old)} times in {fault.path}")
+        source.write_text(text.replace(fault.old, fault.new))
+        yield copy
+
+
+def hunt(fault: Planted) -> tuple[int, str] | None:
+    """The number of seeds until the fault was caught, and by which invariant; None when it survived."""
+    with changed(fault) as package:
+        environment = {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{ROOT}"}
+        command = [sys.executable, "-m", "tests.sim", "--stop", "--seeds", str(SEEDS_MAX)]
+        done = subprocess.run(
+            command, env=environment, cwd=package, capture_output=True, text=True, check=False, timeout=110
+        )
+    found = CAUGHT.search(done.stdout)
+    if found is None:
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return None
+    by = found[3].split(":")[0] if found[2] == "Violation" else found[2]
+    return int(found[1]) + 1, by
+
+
+def main() -> int:
+    """Print the table; returns how many survived."""
+    survived = 0
+    print("| planted fault | in | seeds until caught | caught by |\n| --- | --- | --- | --- |")  # noqa: T201
+    for fault in PLANTED:
+        if sys.argv[1:] and fault.name not in sys.argv[1:]:
+            continue
+        result = hunt(fault)
+        survived += result is None
+        seeds, by = result or ("SURVIVED", "")
+        print(f"| {fault.name} | `{fault.path}` | {seeds} | {by} |", flush=True)  # noqa: T201
+    return survived
+
+
+if __name__ == "__main__":
+    sys.exit(main())
