@@ -119,9 +119,7 @@ class Vote:
         while self.awaiting:
             if not (self._decide_stream(now) or self._decide_slot(now)):
                 return
-            for seat in self.seats:
-                if seat.owed and seat.buffer:
-                    self._compare(seat)
+            self._compare_owed()
         for seat in self.seats:
             if seat.is_ready():
                 self._fault(seat, Cause.UNASKED)
@@ -258,6 +256,12 @@ class Vote:
 
     # Comparing what comes late.
 
+    def _compare_owed(self) -> None:
+        """Slots were closed: what seats had sent for them already is compared now, not when they next send."""
+        for seat in self.seats:
+            if seat.owed and seat.buffer:
+                self._compare(seat)
+
     def _compare(self, seat: Seat) -> None:
         while seat.owed and not seat.is_skipping and not seat.is_broken and not seat.setup_frames:
             segment = seat.owed[0]
@@ -363,6 +367,7 @@ class Vote:
         """Judge who was silent or late for too long, and close slots that wait for too long."""
         while self.awaiting and now >= self._decision_due():
             self._close_slot(self.awaiting[0], "unanswered", now)
+        self._compare_owed()
         for seat in self.seats:
             due = self._patience(seat)
             if due and now >= due:
