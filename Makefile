@@ -52,7 +52,7 @@ docs: ## Check that the docs name every command and setting
 lock: ## Pin the Python packages anew, in requirements/
 	@scripts/setup all
 	$(LOCK) --upgrade --output-file requirements/base.txt pyproject.toml
-	$(LOCK) --upgrade --extra dev --constraint requirements/base.txt --output-file requirements/dev.txt pyproject.toml
+	$(LOCK) --upgrade --extra dev --extra lab --constraint requirements/base.txt --output-file requirements/dev.txt pyproject.toml
 
 clean: ## Remove all that was made here: .venv, builds, caches
 	rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -18,9 +18,15 @@ import pytest
 from quorate import cli
 from quorate.config import Config
 from quorate.observe import register
-from quorate.observe.control import ControlServer, Message
+from quorate.observe.control import ControlServer, Message, Tell
 from quorate.observe.evidence import EvidenceStore
-from quorate.observe.snapshot import CellSnapshot, ReplicaSnapshot
+from quorate.observe.snapshot import (
+    CellSnapshot,
+    CheckpointSnapshot,
+    JournalSnapshot,
+    RecoveringSnapshot,
+    ReplicaSnapshot,
+)
 from quorate.trusted.errors import BrokenInvariant, OperatorFault
 from quorate.trusted.messages import Cause, Dissented
 
@@ -41,6 +47,7 @@ class Result:
 
 
 Command = Callable[..., Result]
+STAGES = [("booting", 0.0), ("restoring", 0.0), ("restoring", 0.37), ("restoring", 0.84), ("catching_up", 1.0)]
 
 
 @pytest.fixture
@@ -81,6 +88,18 @@ def spawn(*arguments: str) -> Result:
     return Result(run.returncode, run.stdout, run.stderr)
 
 
+def all_of(terminal: int) -> bytes:
+    """Everything that is shown on a terminal until nobody holds its other end."""
+    shown = b""
+    try:
+        while part := os.read(terminal, 65_536):
+            shown += part
+    except OSError:
+        pass  # how a terminal says that
+    os.close(terminal)
+    return shown
+
+
 class FakeCell:
     """A registered cell without replicas: its control socket answers, its evidence is real."""
 
@@ -99,16 +118,47 @@ class FakeCell:
             requests=8,
             seats_empty=1,
             evidence_dropped=3,
+            exposure_seconds=600,
+            checkpoint=CheckpointSnapshot(6, 4.0),
+            journal=JournalSnapshot("always", 7),
+            recovering=(RecoveringSnapshot("b", "catching_up", 0.25),),
             warnings=("drills are on",),
             replicas=(
-                ReplicaSnapshot("a", "v", "sandbox", "voting", slot=7, pid=12, resident_bytes=8 * 2**20),
-                ReplicaSnapshot("b", "w", "sandbox", "convicted", slot=3, dissents=4, cause=HOSTILE.decode()),
+                ReplicaSnapshot(
+                    "a", "v", "sandbox", "voting", slot=7, pid=12, resident_bytes=8 * 2**20, age_seconds=600
+                ),
+                ReplicaSnapshot(
+                    "b",
+                    "w",
+                    "sandbox",
+                    "convicted",
+                    slot=3,
+                    dissents=4,
+                    cause=HOSTILE.decode(),
+                    convictions=2,
+                    rebuilds=1,
+                    last_rebuild=90,
+                    last_recovery_seconds=1.25,
+                ),
             ),
         ).to_json()
         self.entry = register.own_entry(self.name, state)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
-        self._server = ControlServer(self.entry.control, {"status": self._answer, "inject": self._inject})
+        self._server = ControlServer(
+            self.entry.control, {"status": self._answer, "inject": self._inject}, {"recover": self._recover}
+        )
+        self.asked: list[Message] = []
+        self.told: list[Message] = [{"replica": "b", "stage": stage, "share": share} for stage, share in STAGES]
+        self.recovered: object = [{"name": "b", "variant": "v", "role": "voting"}]
+
+    async def _recover(self, request: Message, tell: Tell) -> Message:
+        self.asked.append(request)
+        for progress in self.told:
+            tell(progress)
+        if request["replica"] == "z":
+            raise OperatorFault("replica z: it is being rebuilt already", "see quorate status")
+        return {"recovered": self.recovered}
 
     async def _answer(self, request: Message) -> Message:
         return {"status": self.status}
@@ -184,6 +234,16 @@ def test_status_shows_every_replica(quorate: Command, cell: FakeCell) -> None:
     assert "3 records of evidence could not be kept" in result.out
     assert "\x1b" not in result.out
     assert "[bold]x[/bold]" in result.out, "what others wrote is not markup"
+    for word in ("checkpoint at slot 6, 4 s ago", "journal always, on disk up to slot 7", "exposed for 10 min"):
+        assert word in result.out
+    for word in ("catching up 25%", "1 min 30 s ago", "1.25 s"):
+        assert word in result.out
+
+
+def test_status_of_a_cell_that_keeps_nothing(quorate: Command, cell: FakeCell) -> None:
+    assert isinstance(cell.status, dict)
+    cell.status |= {"checkpoint": {"slot": 0}, "journal": {"sync": "off"}, "recovering": []}
+    assert "no checkpoint yet; journal off; exposed for 10 min" in quorate("status", "--cell", cell.name).out
 
 
 def test_status_json_is_what_the_cell_said(quorate: Command, cell: FakeCell) -> None:
@@ -191,7 +251,9 @@ def test_status_json_is_what_the_cell_said(quorate: Command, cell: FakeCell) -> 
     assert json.loads(result.out) == cell.status
 
 
-@pytest.mark.parametrize("status", [None, [], {}, {"name": "x"}, {"replicas": 3}])
+@pytest.mark.parametrize(
+    "status", [None, [], {}, {"name": "x"}, {"replicas": 3}, {"checkpoint": 3}, {"recovering": [3]}, {"journal": None}]
+)
 def test_a_status_that_cannot_be_read_is_an_error(quorate: Command, cell: FakeCell, status: object) -> None:
     cell.status = status
     result = quorate("status", "--cell", cell.name)
@@ -204,7 +266,7 @@ def test_no_running_cell_is_an_operator_fault(
     quorate: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(register, "runtime_directories", lambda environ: (tmp_path / "none",))
-    for line in ("status", "evidence", "inject a mute", "status --json --cell x"):
+    for line in ("status", "evidence", "inject a mute", "recover a", "status --json --cell x"):
         result = quorate(*line.split())
         assert (result.code, result.out) == (2, "")
         assert result.err == "error: no cell is running\nhint: start one: quorate run CONFIG\n"
@@ -222,6 +284,77 @@ def test_inject_says_why_the_cell_refused(quorate: Command, cell: FakeCell) -> N
     result = quorate("inject", "z", "mute", "--cell", cell.name)
     assert (result.code, result.out) == (2, "")
     assert result.err == "error: there is no replica z\nhint: the replicas are: a, b\n"
+
+
+def test_recover_asks_the_cell_and_tells_every_stage_once(quorate: Command, cell: FakeCell) -> None:
+    result = quorate("recover", "b", "--cell", cell.name)
+    assert result.code == 0
+    assert result.out.startswith("replica b (v) votes again, after 0.")
+    assert result.err == "replica b: booting\nreplica b: restoring\nreplica b: catching up\n"
+    assert cell.asked == [{"do": "recover", "replica": "b", "all": False, "strategy": None}]
+
+
+def test_recover_all_by_a_strategy(quorate: Command, cell: FakeCell) -> None:
+    for strategy in ("restart", "shadow", "shadow-all"):
+        assert quorate("recover", "--all", "--strategy", strategy, "--cell", cell.name).code == 0
+    expected = {"do": "recover", "replica": None, "all": True}
+    assert cell.asked == [expected | {"strategy": strategy} for strategy in ("restart", "shadow", "shadow-all")]
+
+
+def test_recover_json_is_one_object_and_no_progress(quorate: Command, cell: FakeCell) -> None:
+    result = quorate("recover", "b", "--json", "--cell", cell.name)
+    data = json.loads(result.out)
+    assert (data["cell"], data["recovered"]) == (cell.name, cell.recovered)
+    assert data["seconds"] >= 0
+    assert result.err == ""
+
+
+def test_recover_says_when_there_is_nothing_to_do(quorate: Command, cell: FakeCell) -> None:
+    cell.told, cell.recovered = [], []
+    result = quorate("recover", "--cell", cell.name)
+    assert result.out == f"every replica of cell {cell.name} votes: name one, or rebuild --all\n"
+    assert (result.code, result.err) == (0, "")
+
+
+def test_recover_says_when_the_replica_was_lost_again(quorate: Command, cell: FakeCell) -> None:
+    cell.recovered = [{"name": "b", "variant": HOSTILE.decode(), "role": "convicted"}]
+    result = quorate("recover", "b", "--cell", cell.name)
+    assert "was rebuilt, and is convicted by now" in result.out
+    assert "\x1b" not in result.out
+
+
+def test_recover_says_why_the_cell_refused(quorate: Command, cell: FakeCell) -> None:
+    result = quorate("recover", "z", "--cell", cell.name)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.endswith("error: replica z: it is being rebuilt already\nhint: see quorate status\n")
+
+
+@pytest.mark.parametrize("recovered", [None, 3, ["b"]])
+def test_what_is_no_recovery_is_an_error(quorate: Command, cell: FakeCell, recovered: object) -> None:
+    cell.recovered = recovered
+    result = quorate("recover", "b", "--json", "--cell", cell.name)
+    assert (result.code, result.out) == (2, "")
+    assert "did not say what it rebuilt" in result.err
+
+
+def test_what_is_no_progress_is_an_error(quorate: Command, cell: FakeCell) -> None:
+    cell.told = [{"replica": 3, "stage": "booting"}]
+    result = quorate("recover", "b", "--cell", cell.name)
+    assert result.code == 2
+    assert "the cell told of no progress" in result.err
+
+
+def test_on_a_terminal_recovery_is_shown_as_it_goes(cell: FakeCell) -> None:
+    terminal, inside = os.openpty()
+    command = [sys.executable, "-m", "quorate", "recover", "b", "--cell", cell.name]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=inside, env=environment) as process:
+        os.close(inside)
+        shown = all_of(terminal)
+        assert process.stdout is not None
+        assert process.stdout.read().startswith(b"replica b (v) votes again, after ")
+    assert process.returncode == 0
+    assert b"replica b: catching up" in shown
 
 
 def test_evidence_shows_bytes_without_letting_them_act(quorate: Command, cell: FakeCell, state: Path) -> None:
@@ -269,9 +402,27 @@ def test_unreadable_evidence_is_an_error(quorate: Command, cell: FakeCell, state
 def test_check_shows_what_would_run(quorate: Command) -> None:
     result = quorate("check", str(KV))
     assert result.code == 0
-    for word in ("kv", "127.0.0.1:7380", "dictionary", "sqlite", "log", "sandbox", "512 MiB"):
+    for word in (
+        "kv",
+        "127.0.0.1:7380",
+        "dictionary",
+        "sqlite",
+        "log",
+        "sandbox",
+        "512 MiB",
+        "recovery none, reactive",
+    ):
         assert word in result.out
     assert result.err == "warning: drills are on: this machine's user can inject faults into replicas\n"
+
+
+def test_check_shows_how_often_replicas_are_rebuilt(quorate: Command, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    period = '[recovery]\nstrategy = "shadow-all"\nevery = "600s"\nreactive = false\n[journal]\nsync = "always"\n'
+    path.write_text(PROCESSES.replace("[[variant]]", period + "[[variant]]", 1))
+    result = quorate("check", str(path))
+    for word in ("recovery shadow-all, not reactive, journal always", "10m"):
+        assert word in result.out
 
 
 def test_check_warns_of_process_domains(quorate: Command, tmp_path: Path) -> None:
@@ -299,6 +450,8 @@ def test_all_problems_are_printed_at_once(quorate: Command, tmp_path: Path, comm
         "check",
         "check absent.toml",
         "inject a nonsense",
+        "recover a --all",
+        "recover a --strategy none",
         "evidence --limit 0",
         "demo --requests many",
         "status --nonsense",
@@ -389,17 +542,11 @@ def test_on_a_terminal_progress_is_shown_while_replicas_boot() -> None:
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=inside, env=environment) as process:
         os.close(inside)
-        shown = b""
-        try:
-            while part := os.read(terminal, 65_536):
-                shown += part
-        except OSError:
-            pass  # how a terminal says that nobody holds its other end any more
+        shown = all_of(terminal)
         assert process.stdout is not None
         assert process.stdout.read() == (
             b"cell kv is serving redis on 127.0.0.1:1234 with a (dictionary), b (sqlite), c (log)\n"
         )
-    os.close(terminal)
     assert process.returncode == 0
     assert b"replica a (dictionary, sandbox)" in shown
     assert b"booting" in shown
@@ -449,6 +596,21 @@ def test_benchmarks_are_rendered_or_printed(quorate: Command, fake: Callable[...
     assert asked == [(True, 3), (False, None)]
     assert quorate("bench", "core").out == "get 2.5 µs\n"
     assert json.loads(quorate("bench", "core", "--json").out) == {"get": 2.5}
+
+
+def test_the_papers_experiment_is_rendered_or_printed(
+    quorate: Command, fake: Callable[..., None], tmp_path: Path
+) -> None:
+    asked = []
+
+    def run(is_quick: bool, scale: int | None, out: Path | None) -> dict[str, Any]:
+        asked.append((is_quick, scale, out))
+        return {"A": 1}
+
+    fake("quorate.experiments.vmfit", run=run, render=lambda result: f"A reached {result['A']}")
+    assert quorate("bench", "vmfit", "--quick", "--out", str(tmp_path)).out == "A reached 1\n"
+    assert json.loads(quorate("bench", "vmfit", "--json", "--scale", "30").out) == {"A": 1}
+    assert asked == [(True, None, tmp_path), (False, 30, None)]
 
 
 def test_a_reader_that_goes_away_is_no_traceback(cell: FakeCell, state: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quorate.config import LISTS, TABLES, Config, ConfigFault, Problem, keys_of, load
-from quorate.config_values import Address
+from quorate.config_values import Address, Duration
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.limits import Limits
 
@@ -68,6 +68,9 @@ def test_the_least_configuration_takes_every_default(read: Loader, tmp_path: Pat
     assert config.cell.scripts == ()
     assert config.cell.on_quorum_lost == "errors"
     assert config.journal.sync == "off"
+    assert config.checkpoint.every == Duration(10_000_000_000)
+    assert (config.recovery.strategy, str(config.recovery.every), config.recovery.reactive) == ("none", "1h", True)
+    assert config.every_ns() == [0, 0, 0], "nothing is planned"
     assert config.limits == Limits()
     assert (config.evidence.payloads, config.evidence.entries_max) == ("full", 10_000)
     assert config.metrics.listen is None
@@ -99,7 +102,13 @@ def test_every_key_can_be_given(read: Loader, tmp_path: Path) -> None:
         scripts = ["{digest}"]
         on_quorum_lost = "halt"
         [journal]
-        sync = "off"
+        sync = "always"
+        [checkpoint]
+        every = 5_000
+        [recovery]
+        strategy = "shadow-all"
+        every = "10m"
+        reactive = false
         [limits]
         clients_max = 7
         memory_bytes_max = 1_000_000
@@ -120,7 +129,10 @@ def test_every_key_can_be_given(read: Loader, tmp_path: Path) -> None:
         preload = ["./allocator.so"]
         memory = "256MiB"
         """
-        + "".join(f'[[replica]]\nname = "r{seat}"\ndomain = "process"\nvariants = ["v"]\n' for seat in range(5))
+        + "".join(
+            f'[[replica]]\nname = "r{seat}"\ndomain = "process"\nvariants = ["v"]\nevery = "{seat + 1}m"\n'
+            for seat in range(5)
+        )
     )
     assert config.cell.listen == Address("0.0.0.0", 7000)
     assert config.cell.state == tmp_path / "here"
@@ -134,6 +146,20 @@ def test_every_key_can_be_given(read: Loader, tmp_path: Path) -> None:
     assert variant.preload == (str(tmp_path / "allocator.so"),)
     assert (variant.env, variant.memory) == ({"TZ": "UTC"}, 256 * 2**20)
     assert len(config.replicas) == 5
+    assert (config.journal.sync, config.checkpoint.every) == ("always", 5_000)
+    assert (config.recovery.strategy, config.recovery.reactive) == ("shadow-all", False)
+    assert config.every_ns() == [minutes * 60_000_000_000 for minutes in range(1, 6)]
+
+
+def test_a_replica_without_a_period_of_its_own_takes_the_cell_s(read: Loader) -> None:
+    replicas = REPLICAS.replace('name = "b"', 'name = "b"\nevery = "90s"')
+    config = read(whole(replicas=replicas, more='[recovery]\nstrategy = "shadow"\nevery = "1h"\n'))
+    assert config.every_ns() == [3_600_000_000_000, 90_000_000_000, 3_600_000_000_000]
+
+
+@pytest.mark.parametrize("sync", ["off", "interval", "always"])
+def test_the_journal_may_be_synced_in_three_ways(read: Loader, sync: str) -> None:
+    assert read(whole(more=f'[journal]\nsync = "{sync}"\n')).journal.sync == sync
 
 
 def test_kv_example_is_right() -> None:
@@ -151,6 +177,24 @@ def test_redis_example_is_right() -> None:
     assert len({variant.args for variant in config.variants.values()}) == 1, "variants must answer alike"
     assert len({variant.preload for variant in config.variants.values()}) == 3
     assert all(limit > config.limits.memory_bytes_max for limit in (v.memory for v in config.variants.values()))
+
+
+def test_counter_example_is_right() -> None:
+    config = load(EXAMPLES / "counter.toml")
+    assert config.cell.listen == Address("127.0.0.1", 7386)
+    assert (config.recovery.strategy, config.recovery.reactive) == ("shadow", True)
+    assert len({replica.variants[0] for replica in config.replicas}) == 3
+    assert {frozenset(replica.variants) for replica in config.replicas} == {frozenset(config.variants)}
+
+
+@pytest.mark.needs("redis-server", "libmimalloc.so.2", "libtcmalloc_minimal.so.4")
+def test_redis_durable_example_is_the_redis_example_with_a_memory() -> None:
+    durable, plain = load(EXAMPLES / "redis-durable.toml"), load(EXAMPLES / "redis.toml")
+    assert durable.cell.listen == Address("127.0.0.1", 7385)
+    assert durable.journal.sync == "always"
+    assert durable.recovery.strategy == "shadow"
+    assert durable.every_ns() == [600_000_000_000] * 3
+    assert (durable.variants, durable.replicas, durable.limits) == (plain.variants, plain.replicas, plain.limits)
 
 
 def test_all_problems_come_at_once_in_the_order_of_the_sections(refused: Refused) -> None:
@@ -235,8 +279,6 @@ def test_wrong_cells_are_refused(refused: Refused, cell: str, key: str) -> None:
 
 
 WRONG_SECTIONS = {
-    '[journal]\nsync = "always"\n': "journal.sync",
-    '[journal]\nsync = "interval"\n': "journal.sync",
     '[journal]\nsync = "sometimes"\n': "journal.sync",
     "[journal]\nsync = false\n": "journal.sync",
     "[limits]\nclients_max = true\n": "limits.clients_max",
@@ -254,7 +296,15 @@ WRONG_SECTIONS = {
     "[metrics]\nlisten = 9000\n": "metrics.listen",
     '[log]\nformat = "xml"\n': "log.format",
     '[log]\nlevel = "loud"\n': "log.level",
-    "[checkpoint]\nevery = 3\n": "checkpoint",
+    "[checkpoint]\nevery = 0\n": "checkpoint.every",
+    "[checkpoint]\nevery = true\n": "checkpoint.every",
+    '[checkpoint]\nevery = "soon"\n': "checkpoint.every",
+    '[recovery]\nstrategy = "shadows"\n': "recovery.strategy",
+    "[recovery]\nevery = 60\n": "recovery.every",
+    '[recovery]\nevery = "10 minutes"\n': "recovery.every",
+    '[recovery]\nevery = "1ms"\n': "recovery.every",
+    '[recovery]\nreactive = "yes"\n': "recovery.reactive",
+    '[recovery]\nevry = "1h"\n': "recovery.evry",
     '[[log]]\nlevel = "info"\n': "log",
 }
 
@@ -317,6 +367,7 @@ WRONG_REPLICAS = {
     replica("a") + replica("b") + replica("c", 'variants = ["v", "v"]'): "replica[3].variants",
     replica("a") + replica("b") + replica("c", 'domain = "microvm"\nvariants = ["v"]'): "replica[3].domain",
     replica("a") + replica("b") + replica("C"): "replica[3].name",
+    replica("a") + replica("b") + replica("c", 'variants = ["v"]\nevery = 5'): "replica[3].every",
     replica("a") + replica("b") + '[[replica]]\nvariants = ["v"]\n': "replica[3].name",
     '[replica]\nname = "a"\nvariants = ["v"]\n': "replica",
 }
@@ -413,12 +464,15 @@ def test_a_variant_with_a_root_finds_program_and_libraries_in_it(read: Loader, t
 def test_keys_of_names_every_key_of_a_section() -> None:
     assert keys_of("limits") == tuple(field.name for field in fields(Limits))
     assert "on_quorum_lost" in keys_of("cell")
-    assert {*TABLES, *LISTS} == {"cell", "journal", "limits", "evidence", "metrics", "log", "variant", "replica"}
+    assert {*TABLES, *LISTS} == {
+        *("cell", "journal", "checkpoint", "recovery", "limits", "evidence", "metrics", "log"),
+        *("variant", "replica"),
+    }
 
 
 def test_the_documentation_states_every_limit_and_its_default() -> None:
     section = DOCUMENTATION.read_text().partition("`[limits]`")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `(\w+_max)` \| (\d+) \|", section, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", section, re.MULTILINE)
     stated = {name: int(default) for name, default in rows}
     assert stated == {field.name: field.default for field in fields(Limits)}
 

@@ -3,7 +3,17 @@
 import pytest
 from pydantic_core import PydanticCustomError
 
-from quorate.config_values import Address, read_address, read_optional_address, read_size
+from quorate.config_values import (
+    SLOTS_MAX,
+    Address,
+    Duration,
+    read_address,
+    read_duration,
+    read_optional_address,
+    read_optional_duration,
+    read_pace,
+    read_size,
+)
 
 SIZES = {
     0: 0,
@@ -61,3 +71,53 @@ def test_no_addresses(text: object) -> None:
 def test_an_empty_address_is_none() -> None:
     assert read_optional_address("") is None
     assert read_optional_address("localhost:1") == Address("localhost", 1)
+
+
+SECOND = 10**9
+DURATIONS = {
+    "100ms": SECOND // 10,
+    "1500ms": 1_500_000_000,
+    "90s": 90 * SECOND,
+    "10m": 600 * SECOND,
+    "1 h": 3_600 * SECOND,
+    "7d": 7 * 86_400 * SECOND,
+    "365d": 365 * 86_400 * SECOND,
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), DURATIONS.items())
+def test_durations(text: str, expected: int) -> None:
+    duration = read_duration(text)
+    assert duration == Duration(expected)
+    assert read_duration(duration) is duration
+    assert read_duration(str(duration)) == duration
+
+
+def test_a_duration_is_written_in_its_largest_whole_unit() -> None:
+    written = [str(Duration(ns)) for ns in (0, 1, 1_500_000_000, 60 * SECOND, 90 * SECOND, 86_400 * SECOND)]
+    assert written == ["0s", "1e-09s", "1500ms", "1m", "90s", "1d"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s", "10", 10, 1.5, True, None, "1.5h", "-1s", "99ms", "0s", "366d", "1H", "1min", "9" * 10 + "s"]
+)
+def test_no_durations(text: object) -> None:
+    with pytest.raises(PydanticCustomError):
+        read_duration(text)
+
+
+def test_an_absent_duration_is_none() -> None:
+    assert read_optional_duration(None) is None
+    assert read_optional_duration("1s") == Duration(SECOND)
+
+
+def test_a_pace_is_slots_or_time() -> None:
+    assert read_pace(1) == 1
+    assert read_pace(SLOTS_MAX) == SLOTS_MAX
+    assert read_pace("10s") == Duration(10 * SECOND)
+
+
+@pytest.mark.parametrize("value", [0, -1, SLOTS_MAX + 1, True, 1.0, "10", None])
+def test_no_paces(value: object) -> None:
+    with pytest.raises(PydanticCustomError):
+        read_pace(value)

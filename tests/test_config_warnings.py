@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from quorate.config import load
 from quorate.config_warnings import warnings
 
@@ -10,9 +12,9 @@ VARIANTS = "".join(
 )
 
 
-def warned(tmp_path: Path, replicas: str, cell: str = "", variants: str = VARIANTS) -> tuple[str, ...]:
+def warned(tmp_path: Path, replicas: str, cell: str = "", variants: str = VARIANTS, more: str = "") -> tuple[str, ...]:
     path = tmp_path / "cell.toml"
-    path.write_text(f'[cell]\nname = "x"\n{cell}{variants}{replicas}')
+    path.write_text(f'[cell]\nname = "x"\n{cell}{more}{variants}{replicas}')
     return warnings(load(path))
 
 
@@ -55,3 +57,31 @@ def test_a_service_that_is_not_told_its_socket_is_said(tmp_path: Path) -> None:
     deaf = VARIANTS.replace('"{socket}"', '"{directory}"', 1)
     (warning,) = warned(tmp_path, seats("u", "v", "w"), variants=deaf)
     assert warning.startswith("u: no argument has {socket}")
+
+
+def test_what_a_restart_costs_is_said(tmp_path: Path) -> None:
+    (warning,) = warned(tmp_path, seats("u", "v", "w"), more='[recovery]\nstrategy = "restart"\n')
+    assert warning == (
+        "strategy restart costs a vote during every rebuild: a fault meanwhile stops the cell; shadow costs none"
+    )
+    five = seats("u", "v", "w") + seats("u", "v", "w").replace('"a"', '"d"').replace('"b"', '"e"').rpartition("[[")[0]
+    more = '[recovery]\nstrategy = "restart"\n'
+    (_, _, warning) = warned(tmp_path, five, cell="f = 2\n", more=more)
+    assert "only 1 more may be faulty meanwhile" in warning
+
+
+@pytest.mark.parametrize("strategy", ["none", "shadow", "shadow-all"])
+def test_strategies_that_cost_no_vote_are_worth_no_warning(tmp_path: Path, strategy: str) -> None:
+    assert warned(tmp_path, seats("u", "v", "w"), more=f'[recovery]\nstrategy = "{strategy}"\n') == ()
+
+
+def test_a_cell_that_does_not_heal_by_itself_is_said(tmp_path: Path) -> None:
+    (warning,) = warned(tmp_path, seats("u", "v", "w"), more="[recovery]\nreactive = false\n")
+    assert warning.startswith("recovery.reactive is off")
+
+
+def test_a_period_without_a_strategy_is_said(tmp_path: Path) -> None:
+    replicas = seats("u", "v", "w").replace('name = "b"', 'name = "b"\nevery = "10m"')
+    (warning,) = warned(tmp_path, replicas)
+    assert warning == "b: every has no effect, since recovery.strategy is none"
+    assert warned(tmp_path, replicas, more='[recovery]\nstrategy = "shadow"\n') == ()

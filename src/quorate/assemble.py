@@ -11,27 +11,38 @@ import resource
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from .config import Config, Replica, Variant
-from .domains import interpreter
+from .boot import boot, first_fault, recipe
+from .config import Config, Replica
+from .config_values import Duration
 from .domains.make import make
-from .domains.port import Domain, Recipe, Usage
-from .drills import FAULTS, ON_DOMAIN, Drill, drill
+from .domains.port import Domain
+from .drills import FAULTS, ON_DOMAIN, drill
+from .facts import Fact, JournalLost, StateLost
+from .journaling import Journaling
+from .keeping import StateKeeping
+from .lives import Life
+from .rebuild import Progress as Stages
+from .rebuild import Rebuilder
+from .recovery import Recovery, supervise
+from .restart import fill
+from .revival import Revival
+from .seats import Seat
+from .state.link import Keeper
+from .trusted.connection import Connection
 from .trusted.coordinator import Coordinator
 from .trusted.errors import OperatorFault
-from .trusted.messages import Cause, Convicted, Notice, QuorumLost, Retired, Role
+from .trusted.messages import Convicted, Notice, QuorumLost, Retired, Role
 from .trusted.protocol import Protocol
 from .trusted.protocols.redis.base import Settings
 from .trusted.protocols.redis.dialect import RedisProtocol
-from .trusted.shell import Connection, Lane, Shell
+from .trusted.shell import Lane, Shell
 
-BOOT_SECONDS_MAX = 30.0
-BOOT_POLL_SECONDS = 0.005
-BOOT_REPLY_SECONDS_MAX = 2.0
 DRAIN_NS_MAX = 5_000_000_000
 MEASURE_SECONDS = 1.0
 # Growing writes are allowed again once memory is this much below its limit.
@@ -41,29 +52,17 @@ GARBAGE_ALLOCATIONS = 50_000
 
 Progress = Callable[[str, str], None]
 OnNotices = Callable[[list[Notice]], None]
+OnFact = Callable[[Fact], None]
 
 
-class Seat:
-    """One seat: the replica in it, the variant that it is, and how far it got."""
-
-    def __init__(self, index: int, replica: Replica, variant: Variant, domain: Domain) -> None:
-        self.index = index
-        self.replica = replica
-        self.variant = variant
-        self.domain = domain
-        # Where the replica stands as far as it was announced, so that nobody is seen convicted without a cause.
-        self.role = Role.BOOTING
-        self.cause = ""
-        self.last_slot = 0
-        self.usage = Usage(0, 0)
-        self.faults: set[str] = set()
-        self.drill: Drill | None = None
+def _unheard(fact: Fact) -> None:
+    """Nobody wants to know."""
 
 
 class Cell:
     """A running cell. `start` boots it, `stop` drains it and leaves nothing behind."""
 
-    def __init__(self, config: Config, on_notices: OnNotices, progress: Progress) -> None:
+    def __init__(self, config: Config, on_notices: OnNotices, progress: Progress, on_fact: OnFact = _unheard) -> None:
         self.config = config
         self.protocol = make_protocol(config)
         self.core = Coordinator(config.cell.f, self.protocol, config.limits)
@@ -73,24 +72,43 @@ class Cell:
         self.stopping = asyncio.Event()
         self.shell = Shell(self.core, self._noticed)
         self._on_notices = on_notices
+        self._recovered = on_fact
         self._progress = progress
         self._tasks: set[asyncio.Task[None]] = set()
         self._directory = config.cell.state / "domains"
+        every = config.checkpoint.every
+        seconds, slots = (every.ns / 1e9, 0) if isinstance(every, Duration) else (0.0, every)
+        self.keeping = StateKeeping(self.shell, seconds, slots, config.journal.sync != "off")
+        self.journaling = Journaling(config, self.shell, self._journal_failed)
+        self.rebuilder = Rebuilder(config, self.protocol, self.shell, self.keeping, self._directory)
+        self.recovery = Recovery(
+            config, self.shell, self.seats, self.keeping, self.rebuilder, self._begin, self._recovered
+        )
+        self.revival = Revival(self.shell, self.keeping, self.journaling, self.recovery, self._begin, self._recovered)
 
     async def start(self, listener: socket.socket) -> None:
         """Boot all replicas, then serve clients on `listener`. On failure nothing is left running."""
         self._check_descriptors()
         asyncio.get_running_loop().set_exception_handler(self.broke)
         shutil.rmtree(self._directory, ignore_errors=True)
-        self.seats = [self._seat(index, replica) for index, replica in enumerate(self.config.replicas)]
+        self.seats += [self._seat(index, replica) for index, replica in enumerate(self.config.replicas)]
         try:
+            await self._open_state()
             async with asyncio.TaskGroup() as boots:
                 for seat in self.seats:
                     boots.create_task(self._boot(seat))
+            if await self.journaling.begin(self.keeping.keeper()):
+                await self.keeping.checkpoint(is_urgent=True)
         except ExceptionGroup as group:
             await self.stop()
             raise first_fault(group) from group
+        except BaseException:
+            await self.stop()
+            raise
         self._begin(self._measure())
+        self._begin(self.keeping.run())
+        self._begin(self.recovery.run())
+        self.revival.is_armed = True
         tame_garbage_collector()
         await self.shell.listen(listener)
 
@@ -98,9 +116,12 @@ class Cell:
         """An error that nobody expected came up. In the shell or the core it is our own bug: the cell halts."""
         loop.default_exception_handler(context)
         if "handle" in context or isinstance(context.get("protocol"), Connection | Lane):
-            self.is_broken = True
-            self.shell.halt()
-            self.stopping.set()
+            self._halt()
+
+    def _halt(self) -> None:
+        self.is_broken = True
+        self.shell.halt()
+        self.stopping.set()
 
     async def stop(self) -> None:
         """Answer what is decided, close every connection, end every domain. Leaves no process, directory or socket."""
@@ -109,7 +130,13 @@ class Cell:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.keeping.stop()
+        await self.journaling.close()
         await self._kill_all()
+
+    async def recover(self, names: list[str], strategy: str | None, progress: Stages) -> None:
+        """Rebuild these replicas, all if none is named; return when they vote. Raises `OperatorFault` otherwise."""
+        await self.recovery.recover(names or [seat.replica.name for seat in self.seats], strategy, progress)
 
     async def inject(self, name: str, fault: str, is_on: bool) -> None:
         """Begin or end a drill. Raises `OperatorFault` when the cell does not allow it."""
@@ -161,59 +188,41 @@ class Cell:
     def _seat(self, index: int, replica: Replica) -> Seat:
         variant = self.config.variants[replica.variants[0]]
         domain = make(replica.domain, recipe(replica, variant), self._directory / replica.name, index)
-        return Seat(index, replica, variant, domain)
+        return Seat(index, replica, variant, domain, Life(born_at=time.monotonic()))
+
+    async def _open_state(self) -> None:
+        """Open the state store and the journal, and keep state from the first slot on. With sync `off`, start empty."""
+        cell = self.config.cell
+        directory = cell.state / "checkpoint"
+        if self.config.journal.sync == "off":
+            shutil.rmtree(directory, ignore_errors=True)
+        private_directory(directory)
+        keeper = await Keeper.start(directory / "state.sqlite3", cell.protocol, cell.name)
+        self.keeping.attach(keeper)
+        self.keeping.on_broken = lambda fault: self._recovered(StateLost(str(fault)))
+        self.keeping.on_committed = self.journaling.committed
+        self.protocol.adopt_extras(keeper.extras)
+        self.journaling.open()
+
+    def _journal_failed(self, reason: str) -> None:
+        """What was acknowledged could be lost from now on: a crash, never tried again."""
+        self._recovered(JournalLost(reason))
+        if self.config.journal.sync != "off":
+            self._halt()
 
     async def _boot(self, seat: Seat) -> None:
         name = seat.replica.name
         self._progress(name, "booting")
-        await seat.domain.start()
-        sock = await self._first_answer(seat)
+        sock = await boot(name, seat.domain, self.protocol.probe())
+        keeper = self.keeping.keeper()
+        if keeper.checkpoint.counts:
+            self._progress(name, "restoring")
+            await fill(keeper, sock, self.keeping.next_feed(), name)
+            sock = await seat.domain.connect()
         self._progress(name, "voting")
         await self.shell.adopt(seat.index, sock)
         seat.role = Role.VOTING
-        self._begin(self._supervise(seat))
-
-    async def _first_answer(self, seat: Seat) -> socket.socket:
-        """A connection over which the service has answered. Raises `OperatorFault` when none does in time."""
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + BOOT_SECONDS_MAX
-        end = asyncio.ensure_future(seat.domain.ended())
-        try:
-            while loop.time() < give_up and not end.done():
-                sock = await self._try_lane(seat.domain)
-                if sock is not None:
-                    return sock
-                await asyncio.sleep(BOOT_POLL_SECONDS)
-        finally:
-            if not end.done():
-                end.cancel()
-                with suppress(asyncio.CancelledError):
-                    await end
-        console = (await seat.domain.kill()).console
-        raise OperatorFault(f"replica {seat.replica.name} did not become ready\n{console}".rstrip(), "see its output")
-
-    async def _try_lane(self, domain: Domain) -> socket.socket | None:
-        request, expected = self.protocol.probe()
-        loop = asyncio.get_running_loop()
-        try:
-            sock = await domain.connect()
-        except OSError:
-            return None
-        try:
-            async with asyncio.timeout(BOOT_REPLY_SECONDS_MAX):
-                await loop.sock_sendall(sock, request)
-                reply = b""
-                while len(reply) < len(expected):
-                    data = await loop.sock_recv(sock, len(expected) - len(reply))
-                    if not data:
-                        break
-                    reply += data
-            if reply == expected:
-                return sock
-        except (OSError, TimeoutError):
-            pass
-        sock.close()
-        return None
+        self._begin(supervise(self.shell, seat.domain, seat.index))
 
     def _check_descriptors(self) -> None:
         """Each client takes a descriptor: raise our limit as far as it goes, and lower the number of clients to it."""
@@ -232,10 +241,11 @@ class Cell:
 
     # Running.
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
+    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _noticed(self, notices: list[Notice]) -> None:
         for notice in notices:
@@ -244,21 +254,23 @@ class Cell:
                 seat.role = Role.CONVICTED if isinstance(notice, Convicted) else Role.RETIRED
                 seat.cause = notice.cause.value
                 seat.last_slot = notice.slot
-                self._begin(self._end_replica(seat))
-            elif isinstance(notice, QuorumLost) and self.config.cell.on_quorum_lost == "halt":
-                self.stopping.set()
+                self._begin(self._end_replica(seat, self.shell.lanes[seat.index], seat.domain))
+            self.recovery.noticed(notice)
+            self.revival.noticed(notice)
+            if isinstance(notice, QuorumLost) and not self.core.is_suspended:
+                self._quorum_lost()
         self._on_notices(notices)
 
-    async def _end_replica(self, seat: Seat) -> None:
-        """A replica without a vote does no more: its lane is closed and its domain ended."""
-        seat.usage = seat.domain.usage()
-        self.shell.lanes[seat.index].transport.close()
-        await seat.domain.kill()
+    def _quorum_lost(self) -> None:
+        """Nothing can be done about it: answer errors, or end, as the operator decided."""
+        if self.config.cell.on_quorum_lost == "halt":
+            self.stopping.set()
 
-    async def _supervise(self, seat: Seat) -> None:
-        await seat.domain.ended()
-        if not self.is_draining:
-            self.shell.lane_broke(seat.index, Cause.CRASH)
+    async def _end_replica(self, seat: Seat, lane: Lane, domain: Domain) -> None:
+        """A replica without a vote does no more: its lane is closed and its domain ended."""
+        seat.usage = domain.usage()
+        lane.transport.close()
+        await domain.kill()
 
     async def _measure(self) -> None:
         limit = self.config.limits.memory_bytes_max
@@ -274,7 +286,9 @@ class Cell:
             await asyncio.sleep(MEASURE_SECONDS)
 
     async def _kill_all(self) -> None:
-        await asyncio.gather(*(seat.domain.kill() for seat in self.seats), return_exceptions=True)
+        domains = [seat.domain for seat in self.seats]
+        domains += [shadow.domain for shadow in self.rebuilder.shadows.values()]
+        await asyncio.gather(*(domain.kill() for domain in domains), return_exceptions=True)
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
@@ -290,22 +304,6 @@ def make_protocol(config: Config) -> Protocol:
     scripts = frozenset(digest.encode() for digest in config.cell.scripts)
     settings = Settings(config.cell.password() or b"", scripts)
     return RedisProtocol(config.limits, settings, secrets.token_bytes(32))
-
-
-def recipe(replica: Replica, variant: Variant) -> Recipe:
-    """The variant, made concrete for one seat. A service written in Python may read this interpreter and package."""
-    is_python = variant.program == interpreter.interpreter()
-    return Recipe(
-        replica=replica.name,
-        variant=variant.name,
-        program=variant.program,
-        args=variant.args,
-        env=variant.env,
-        preload=variant.preload,
-        root=variant.root,
-        readable=interpreter.readable() if is_python else (),
-        memory_bytes_max=variant.memory,
-    )
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -326,15 +324,6 @@ def bind(host: str, port: int) -> socket.socket:
             "stop what uses the port, or set cell.listen to another",
         ) from None
     return sock
-
-
-def first_fault(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The operator's fault among several errors, or else the first error."""
-    faults = group.subgroup(OperatorFault)
-    first: BaseException = faults or group
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first
 
 
 def private_directory(path: Path) -> None:

@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from . import __version__
-from .commands import bench, check, demo, doctor, evidence, run, screen, status
+from .commands import bench, check, demo, doctor, evidence, recover, run, screen, status
 from .config import ConfigFault
 from .trusted.errors import OperatorFault, QuorateError
 
@@ -33,6 +33,14 @@ class Fault(StrEnum):
     FLOOD = "flood"
     HOG = "hog"
     COLLUDE = "collude"
+
+
+class Strategy(StrEnum):
+    """How replicas may be rebuilt."""
+
+    RESTART = "restart"
+    SHADOW = "shadow"
+    SHADOW_ALL = "shadow-all"
 
 
 app = typer.Typer(
@@ -124,6 +132,22 @@ def _inject(
     status.inject(cell, replica, fault.value, not off)
 
 
+@app.command("recover")
+def _recover(
+    replica: Annotated[
+        str | None, typer.Argument(metavar="REPLICA", help="The replica's name; else those without a vote.")
+    ] = None,
+    is_all: Annotated[bool, typer.Option("--all", help="Every replica.")] = False,
+    strategy: Annotated[
+        Strategy | None, typer.Option(help="How; the cell's own strategy unless given.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+    cell: CellName = None,
+) -> None:
+    """Rebuild replicas of a running cell, and wait until they vote."""
+    recover.recover(cell, replica, is_all, None if strategy is None else strategy.value, as_json)
+
+
 @bench_app.command("versus")
 def _bench_versus(
     as_json: AsJson = False,
@@ -138,6 +162,17 @@ def _bench_versus(
 def _bench_core(as_json: AsJson = False) -> None:
     """Measure what a request costs in the trusted core alone."""
     bench.core(as_json)
+
+
+@bench_app.command("vmfit")
+def _bench_vmfit(
+    as_json: AsJson = False,
+    quick: Annotated[bool, typer.Option("--quick", help="The schedule in half a minute, and little state.")] = False,
+    scale: Annotated[int | None, typer.Option(min=1, max=60, help="How much faster than the paper.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to write CSV, figure and table.")] = None,
+) -> None:
+    """Reproduce the recovery experiment of VM-FIT: four strategies under malicious replicas."""
+    bench.vmfit(as_json, quick, scale, out)
 
 
 def main() -> None:

@@ -30,14 +30,18 @@ from pydantic_core import ErrorDetails
 
 from .config_values import (
     Address,
+    Duration,
     Origin,
     origin,
     read_address,
     read_argument,
     read_digest,
+    read_duration,
     read_environment,
     read_name,
     read_optional_address,
+    read_optional_duration,
+    read_pace,
     read_path,
     read_preload,
     read_program,
@@ -116,14 +120,23 @@ class CellConfig:
 class JournalConfig:
     """Whether acknowledged writes survive the end of the whole cell."""
 
-    sync: Literal["off"] = "off"
+    sync: Literal["off", "interval", "always"] = "off"
 
-    @field_validator("sync", mode="before")
-    @classmethod
-    def _check_sync(cls, value: object) -> object:
-        if value in ("interval", "always"):
-            raise refusal(f"this release has no journal yet, so sync cannot be {value!r}", 'use "off"')
-        return value
+
+@checked_dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class CheckpointConfig:
+    """How often a checkpoint is made: every so many slots, or after this time."""
+
+    every: Annotated[Duration | int, BeforeValidator(read_pace)] = Duration(10 * 10**9)
+
+
+@checked_dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class RecoveryConfig:
+    """How and how often replicas are rejuvenated, and whether one that lost its vote is rebuilt unasked."""
+
+    strategy: Literal["none", "restart", "shadow", "shadow-all"] = "none"
+    every: Annotated[Duration, BeforeValidator(read_duration)] = Duration(3_600 * 10**9)
+    reactive: StrictBool = True
 
 
 @checked_dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -187,6 +200,7 @@ class Replica:
     name: Name
     domain: Literal["sandbox", "process"] = "sandbox"
     variants: Annotated[tuple[str, ...], Field(min_length=1)]
+    every: Annotated[Duration | None, BeforeValidator(read_optional_duration)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +210,8 @@ class Config:
     path: Path
     cell: CellConfig
     journal: JournalConfig
+    checkpoint: CheckpointConfig
+    recovery: RecoveryConfig
     limits: Limits
     evidence: EvidenceConfig
     metrics: MetricsConfig
@@ -203,10 +219,18 @@ class Config:
     variants: dict[str, Variant]
     replicas: tuple[Replica, ...]
 
+    def every_ns(self) -> list[int]:
+        """How often each seat's replica is rejuvenated, in nanoseconds; 0 for never."""
+        if self.recovery.strategy == "none":
+            return [0] * len(self.replicas)
+        return [(replica.every or self.recovery.every).ns for replica in self.replicas]
+
 
 TABLES: dict[str, type] = {
     "cell": CellConfig,
     "journal": JournalConfig,
+    "checkpoint": CheckpointConfig,
+    "recovery": RecoveryConfig,
     "limits": Limits,
     "evidence": EvidenceConfig,
     "metrics": MetricsConfig,
@@ -244,6 +268,8 @@ class _Reader:
             self._report(key, "unknown section" if isinstance(document[key], dict) else "unknown key", _place_of(key))
         cell = self._table("cell", CellConfig, document)
         journal = self._table("journal", JournalConfig, document)
+        checkpoint = self._table("checkpoint", CheckpointConfig, document)
+        recovery = self._table("recovery", RecoveryConfig, document)
         limits = self._limits(document.get("limits", {}))
         evidence = self._table("evidence", EvidenceConfig, document)
         metrics = self._table("metrics", MetricsConfig, document)
@@ -252,9 +278,10 @@ class _Reader:
         replicas = self._list("replica", Replica, document)
         self._check_seats(document)
         self._check_variants(document)
-        if cell and journal and limits and evidence and metrics and log and not self.problems:
-            by_name = {variant.name: variant for variant in variants}
-            return Config(self.path, cell, journal, limits, evidence, metrics, log, by_name, tuple(replicas))
+        if cell and journal and checkpoint and recovery and limits and evidence and metrics and log:
+            tables = (cell, journal, checkpoint, recovery, limits, evidence, metrics, log)
+            if not self.problems:
+                return Config(self.path, *tables, {variant.name: variant for variant in variants}, tuple(replicas))
         raise ConfigFault(self.problems)
 
     def _report(self, key: str, message: str, hint: str = "") -> None:

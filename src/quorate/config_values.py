@@ -20,11 +20,13 @@ from pydantic_core import PydanticCustomError
 NAME_PATTERN = re.compile(r"[a-z0-9-]{1,32}")
 DIGEST_PATTERN = re.compile(r"[0-9a-f]{40}")
 ENVIRONMENT_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+DURATION_PATTERN = re.compile(r"(\d{1,9}) ?(ms|s|m|h|d)")
 SIZE_PATTERN = re.compile(r"(\d{1,15}) ?([KMGT]?i?B)")
 PLACEHOLDER_PATTERN = re.compile(r"\{([a-z_]+)\}")
 INTERPRETER_PLACEHOLDER = "{python}"
 PLACEHOLDERS = ("socket", "directory")
 MEMORY_BYTES_MIN = 1_048_576
+SLOTS_MAX = 10**12
 
 SIZE_UNITS = {
     "B": 1,
@@ -37,6 +39,16 @@ SIZE_UNITS = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
+
+DURATION_UNITS_NS = {
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3_600 * 10**9,
+    "d": 86_400 * 10**9,
+}
+DURATION_NS_MIN = DURATION_UNITS_NS["ms"] * 100
+DURATION_NS_MAX = DURATION_UNITS_NS["d"] * 365
 
 # What Debian calls the packages of the programs and libraries that the examples use.
 PACKAGES = {
@@ -74,6 +86,20 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """How long something takes or how often it happens, in nanoseconds."""
+
+    ns: int
+
+    def __str__(self) -> str:
+        for unit in reversed(DURATION_UNITS_NS):
+            count, rest = divmod(self.ns, DURATION_UNITS_NS[unit])
+            if count and not rest:
+                return f"{count}{unit}"
+        return f"{self.ns / DURATION_UNITS_NS['s']:g}s"
 
 
 def refusal(message: str, hint: str = "") -> PydanticCustomError:
@@ -139,6 +165,34 @@ def read_size(value: object) -> int:
     if value != 0 and value < MEMORY_BYTES_MIN:
         raise refusal(f"{value} bytes of memory are too few to run anything", "use at least 1MiB, or 0 for no bound")
     return value
+
+
+def read_duration(value: object) -> Duration:
+    """Read a time such as "500ms", "90s", "10m", "1h" or "7d"."""
+    hint = 'write a time with its unit: "500ms", "90s", "10m", "1h" or "7d"'
+    if isinstance(value, Duration):
+        return value
+    parts = DURATION_PATTERN.fullmatch(value) if isinstance(value, str) else None
+    if parts is None:
+        raise refusal(f"{value!r} is no time", hint)
+    ns = int(parts[1]) * DURATION_UNITS_NS[parts[2]]
+    if not DURATION_NS_MIN <= ns <= DURATION_NS_MAX:
+        raise refusal(f"{value!r} is out of bounds", f"use {Duration(DURATION_NS_MIN)} to {Duration(DURATION_NS_MAX)}")
+    return Duration(ns)
+
+
+def read_optional_duration(value: object) -> Duration | None:
+    """Read a time, or None as None."""
+    return None if value is None else read_duration(value)
+
+
+def read_pace(value: object) -> Duration | int:
+    """Read how often something happens: every so many slots, an integer, or a time."""
+    if type(value) is int:
+        if not 1 <= value <= SLOTS_MAX:
+            raise refusal(f"{value} is no number of slots", f"use 1 to {SLOTS_MAX}")
+        return value
+    return read_duration(value)
 
 
 def read_path(value: object, info: ValidationInfo) -> Path:

@@ -10,7 +10,7 @@ from .config import Config, Variant
 
 def warnings(config: Config) -> tuple[str, ...]:
     """Everything worth a warning about `config`, one sentence each, the gravest first."""
-    return (*_isolation(config), *_diversity(config), *_exposure(config), *_leftovers(config))
+    return (*_isolation(config), *_diversity(config), *_exposure(config), *_recovery(config), *_leftovers(config))
 
 
 def _isolation(config: Config) -> list[str]:
@@ -44,12 +44,26 @@ def _exposure(config: Config) -> list[str]:
     return found
 
 
+def _recovery(config: Config) -> list[str]:
+    found = []
+    if config.recovery.strategy == "restart":
+        spare = config.cell.f - 1
+        rest = f"only {spare} more may be faulty meanwhile" if spare else "a fault meanwhile stops the cell"
+        found.append(f"strategy restart costs a vote during every rebuild: {rest}; shadow costs none")
+    if not config.recovery.reactive:
+        found.append("recovery.reactive is off: a replica that loses its vote stays away until it is asked for or due")
+    return found
+
+
 def _leftovers(config: Config) -> list[str]:
     found = []
     used = {name for replica in config.replicas for name in replica.variants}
     unused = [name for name in config.variants if name not in used]
     if unused:
         found.append(f"no replica uses the variant {', '.join(unused)}")
+    idle = [replica.name for replica in config.replicas if replica.every and config.recovery.strategy == "none"]
+    if idle:
+        found.append(f"{', '.join(idle)}: every has no effect, since recovery.strategy is none")
     deaf = [variant.name for variant in config.variants.values() if not _is_told_its_socket(variant)]
     if deaf:
         found.append(f"{', '.join(deaf)}: no argument has {{socket}}, so the service is not told where to listen")

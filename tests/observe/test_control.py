@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import stat
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from quorate.observe import control
-from quorate.observe.control import ControlServer, Message, ask
+from quorate.observe.control import ControlServer, Message, Tell, ask, watch
 from quorate.trusted.errors import OperatorFault
 
 
@@ -36,14 +37,29 @@ async def hang(request: Message) -> Message:
     return {}
 
 
+async def climb(request: Message, tell: Tell) -> Message:
+    for step in range(int(request["steps"])):
+        tell({"step": step})
+        await asyncio.sleep(0)
+    return {"at": "top"}
+
+
+async def fall(request: Message, tell: Tell) -> Message:
+    tell({"step": 0})
+    if request.get("badly"):
+        raise KeyError("oops")
+    raise OperatorFault("the shadow never booted", "see its output")
+
+
 HANDLERS = {"echo": echo, "refuse": refuse, "break": break_down, "bad": answer_badly, "hang": hang}
+WATCHED = {"climb": climb, "fall": fall}
 
 
 def serve(path: Path, conversation: Callable[[], Awaitable[Any]] | Callable[[], Any]) -> Any:
     """Run a blocking conversation with a server on `path`; return what it returns."""
 
     async def main() -> Any:
-        server = ControlServer(path, HANDLERS)
+        server = ControlServer(path, HANDLERS, WATCHED)
         await server.start()
         try:
             return await asyncio.to_thread(conversation)
@@ -174,5 +190,158 @@ def test_nonsense_from_a_cell_is_an_operator_fault(tmp_path: Path, reply: bytes)
         async with await asyncio.start_unix_server(answer, path):
             with pytest.raises(OperatorFault):
                 await asyncio.to_thread(ask, path, {"do": "echo"})
+
+    asyncio.run(main())
+
+
+# What takes long.
+
+
+def test_progress_comes_before_the_reply(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    told: list[Message] = []
+    assert serve(path, lambda: watch(path, {"do": "climb", "steps": 3}, told.append)) == {"ok": True, "at": "top"}
+    assert told == [{"step": step} for step in range(3)]
+
+
+def test_what_can_be_watched_need_not_be(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    told: list[Message] = []
+    assert serve(path, lambda: watch(path, {"do": "echo", "text": 1}, told.append)) == {"ok": True, "echo": 1}
+    assert told == []
+    assert serve(path, lambda: ask(path, {"do": "climb", "steps": 0})) == {"ok": True, "at": "top"}
+
+
+@pytest.mark.parametrize(("is_bad", "said"), [(False, "the shadow never booted"), (True, "fall failed: KeyError")])
+def test_a_failure_after_progress_is_said(tmp_path: Path, is_bad: bool, said: str) -> None:
+    path = tmp_path / "c.sock"
+    told: list[Message] = []
+    with pytest.raises(OperatorFault, match=said):
+        serve(path, lambda: watch(path, {"do": "fall", "badly": is_bad}, told.append))
+    assert told == [{"step": 0}]
+
+
+class Slow:
+    """A watched request that goes on until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.go, self.was_cancelled = threading.Event(), asyncio.Event(), threading.Event()
+
+    async def __call__(self, request: Message, tell: Tell) -> Message:
+        self.begun.set()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.was_cancelled.set()
+            raise
+        return {}
+
+
+def serve_slow(path: Path, slow: Slow, conversation: Callable[[Callable[[], Any]], Any]) -> Any:
+    """Run a conversation with a server of `slow`; the conversation is given what lets it go."""
+
+    async def main() -> Any:
+        server = ControlServer(path, {}, {"slow": slow})
+        await server.start()
+        loop = asyncio.get_running_loop()
+        try:
+            return await asyncio.to_thread(conversation, lambda: loop.call_soon_threadsafe(slow.go.set))
+        finally:
+            await server.stop()
+
+    return asyncio.run(main())
+
+
+def test_silence_is_filled_with_heartbeats_and_outlasts_other_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(control, "CONNECTION_SECONDS_MAX", 1.0)
+    path = tmp_path / "c.sock"
+
+    def converse(let_go: Callable[[], Any]) -> list[Message]:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(30)
+            connection.connect(str(path))
+            connection.sendall(b'{"do":"slow"}\n')
+            lines = connection.makefile("rb")
+            beats = [json.loads(lines.readline()) for _ in range(60)]  # longer than any other connection may last
+            let_go()
+            return beats + [json.loads(line) for line in lines]
+
+    *beats, last = serve_slow(path, Slow(), converse)
+    assert beats == [{"progress": {}}] * len(beats)
+    assert last == {"ok": True}
+
+
+def test_heartbeats_are_not_told_and_keep_the_asker_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "HEARTBEAT_SECONDS", 0.01)
+    path, slow = tmp_path / "c.sock", Slow()
+    told: list[Message] = []
+
+    def converse(let_go: Callable[[], Any]) -> Message:
+        threading.Timer(1.5, let_go).start()
+        return watch(path, {"do": "slow"}, told.append, timeout=1.0)
+
+    assert serve_slow(path, slow, converse) == {"ok": True}
+    assert told == []
+
+
+def test_a_cell_without_heartbeat_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    with pytest.raises(OperatorFault, match="did not answer within"):
+        serve_slow(path, Slow(), lambda let_go: watch(path, {"do": "slow"}, print, timeout=0.1))
+
+
+def test_who_goes_away_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "HEARTBEAT_SECONDS", 0.01)
+    path, slow = tmp_path / "c.sock", Slow()
+
+    def converse(let_go: Callable[[], Any]) -> bool:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            connection.sendall(b'{"do":"slow"}\n')
+            slow.begun.wait(30)
+        return slow.was_cancelled.wait(30)
+
+    assert serve_slow(path, slow, converse)
+
+
+def test_progress_that_nobody_reads_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    steps = 20_000
+
+    async def rush(request: Message, tell: Tell) -> Message:
+        for step in range(steps):
+            tell({"step": step, "text": "x" * 100})
+        return {"at": "top"}
+
+    async def main() -> list[bytes]:
+        server = ControlServer(path, {}, {"rush": rush})
+        await server.start()
+        try:
+            return (await asyncio.to_thread(talk, path, b'{"do":"rush"}\n')).splitlines()
+        finally:
+            await server.stop()
+
+    lines = asyncio.run(main())
+    assert len(lines) < steps
+    assert json.loads(lines[-1]) == {"ok": True, "at": "top"}
+
+
+def test_nonsense_instead_of_progress_is_a_refusal(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+
+    async def main() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readline()
+            writer.write(b'{"progress": {"step": 1}}\n{"progress": 3}\n')
+            writer.close()
+
+        told: list[Message] = []
+        async with await asyncio.start_unix_server(answer, path):
+            with pytest.raises(OperatorFault, match="the cell refused"):
+                await asyncio.to_thread(watch, path, {"do": "climb"}, told.append)
+        assert told == [{"step": 1}]
 
     asyncio.run(main())

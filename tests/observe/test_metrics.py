@@ -12,7 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from quorate.observe import metrics
 from quorate.observe.metrics import Latencies, MetricsServer
-from quorate.observe.snapshot import CellSnapshot, ReplicaSnapshot
+from quorate.observe.snapshot import (
+    CellSnapshot,
+    CheckpointSnapshot,
+    JournalSnapshot,
+    RecoveringSnapshot,
+    ReplicaSnapshot,
+)
 from quorate.trusted.errors import BrokenInvariant, OperatorFault
 
 CELL = CellSnapshot(
@@ -27,9 +33,25 @@ CELL = CellSnapshot(
     agreed=5,
     split=1,
     unanswered=2,
+    exposure_seconds=60.0,
+    checkpoint=CheckpointSnapshot(6, 1.5),
+    journal=JournalSnapshot("always", 5),
+    recovering=(RecoveringSnapshot("b", "restoring", 0.5),),
     replicas=(
-        ReplicaSnapshot("a", "v", "sandbox", "voting", slot=7, cpu_seconds=1.5),
-        ReplicaSnapshot("b", "w", "sandbox", "convicted", slot=3, dissents=4, backlog=4),
+        ReplicaSnapshot("a", "v", "sandbox", "voting", slot=7, cpu_seconds=1.5, age_seconds=60.0),
+        ReplicaSnapshot(
+            "b",
+            "w",
+            "sandbox",
+            "convicted",
+            slot=3,
+            dissents=4,
+            backlog=4,
+            convictions=2,
+            rebuilds=1,
+            last_rebuild=9.0,
+            last_recovery_seconds=0.75,
+        ),
     ),
 )
 LATENCIES = Latencies((0.001, 0.01), (3, 2, 1), 0.5)
@@ -86,8 +108,30 @@ def test_the_exposition_says_what_the_snapshot_says() -> None:
         ("quorate_replica_up", "a"): 1,
         ("quorate_replica_up", "b"): 0,
         ("quorate_replica_cpu_seconds_total", "a"): 1.5,
+        ("quorate_exposure_seconds",): 60,
+        ("quorate_checkpoint_slot",): 6,
+        ("quorate_checkpoint_age_seconds",): 1.5,
+        ("quorate_journal_synced_slot",): 5,
+        ("quorate_recovering", "b", "restoring"): 0.5,
+        ("quorate_convictions_total", "b"): 2,
+        ("quorate_rebuilds_total", "a"): 0,
+        ("quorate_rebuilds_total", "b"): 1,
+        ("quorate_replica_age_seconds", "a"): 60,
+        ("quorate_last_rebuild_seconds", "b"): 9,
+        ("quorate_last_recovery_seconds", "b"): 0.75,
+        ("quorate_replica_role", "a", "voting"): 1,
+        ("quorate_replica_role", "a", "convicted"): 0,
+        ("quorate_replica_role", "b", "convicted"): 1,
     }
     assert {key: found.get(key) for key in expected} == expected
+    untold = {("quorate_replica_age_seconds", "b"), ("quorate_last_recovery_seconds", "a")}
+    assert untold & found.keys() == set(), "what there is nothing to tell of is not told"
+
+
+def test_without_a_checkpoint_it_has_no_age() -> None:
+    found = serve(scrape, lambda: CellSnapshot("x", "redis", "127.0.0.1:1", 1, "serving", 99))
+    assert found["quorate_checkpoint_slot",] == 0
+    assert ("quorate_checkpoint_age_seconds",) not in found
 
 
 @pytest.mark.parametrize(
@@ -172,4 +216,4 @@ def test_the_documentation_names_every_metric() -> None:
     documentation = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
     collected = metrics.CellCollector(lambda: CELL, lambda: LATENCIES).collect()
     names = {family.name + ("_total" if family.type == "counter" else "") for family in collected}
-    assert names == set(re.findall(r"^\| `(quorate_\w+?)(?:\{\w+\})?` \|", documentation, re.MULTILINE))
+    assert names == set(re.findall(r"^\| `(quorate_\w+?)(?:\{[\w,]+\})?` \|", documentation, re.MULTILINE))

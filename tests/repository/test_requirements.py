@@ -42,7 +42,7 @@ def test_no_line_holds_an_address_or_a_path(path: Path) -> None:
     assert re.findall(r"\w+://\S*|file:\S+|\s/\S+|@ \S+", path.read_text()) == []
 
 
-@pytest.mark.parametrize(("name", "extras"), [("base.txt", ()), ("dev.txt", ("dev",))])
+@pytest.mark.parametrize(("name", "extras"), [("base.txt", ()), ("dev.txt", ("dev", "lab"))])
 def test_every_declared_package_is_pinned(name: str, extras: tuple[str, ...]) -> None:
     assert asked_for(*extras) - set(pins_of(ROOT / "requirements" / name)) == set()
 

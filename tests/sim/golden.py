@@ -122,8 +122,10 @@ def _notice(notice: Notice) -> str:
         return f"slot {notice.slot} was closed: {'split' if notice.is_split else 'unanswered'}"
     if isinstance(notice, QuorumLost):
         return f"the quorum is lost: {notice.voters} voters"
-    kinds: dict[type, str] = {Convicted: "convicted", Retired: "retired", Spared: "spared"}
-    return f"replica {notice.seat} is {kinds[type(notice)]} at slot {notice.slot}: {notice.cause.value}"
+    if isinstance(notice, Convicted | Retired | Spared):
+        kinds: dict[type, str] = {Convicted: "convicted", Retired: "retired", Spared: "spared"}
+        return f"replica {notice.seat} is {kinds[type(notice)]} at slot {notice.slot}: {notice.cause.value}"
+    return f"{notice}"
 
 
 def replayed(text: str) -> str:

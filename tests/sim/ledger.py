@@ -53,6 +53,33 @@ def _length(text: bytes, is_nullable: bool) -> int:
     return int(text)
 
 
+Value = bytes | int | None | list["Value"]
+
+
+def value_of(reply: bytes) -> Value:
+    """A whole reply of words, numbers, nulls, arrays and sets, as what it means."""
+    return _value(reply, 0)[0]
+
+
+def _value(reply: bytes, start: int) -> tuple[Value, int]:
+    end = reply.index(b"\r\n", start)
+    kind, text, end = reply[start : start + 1], reply[start + 1 : end], end + 2
+    if kind == b":":
+        return int(text), end
+    if kind in (b"+", b"-"):
+        return text, end
+    if kind == b"_" or text == b"-1":
+        return None, end
+    size = int(text)
+    if kind == b"$":
+        return reply[end : end + size], end + size + 2
+    items: list[Value] = []
+    for _ in range(size):
+        item, end = _value(reply, end)
+        items.append(item)
+    return items, end
+
+
 @dataclass(slots=True)
 class Slot:
     """One slot: what was asked, each seat's canonical reply, and what was decided (None: not, or without agreement)."""

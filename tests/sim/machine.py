@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from random import Random
 from unittest.mock import patch
 
-from quorate.kv.dictionary import expiry, keyspace, reply, strings
+from quorate.kv.dictionary import expiry, generic, keyspace, reply, strings
 from quorate.kv.dictionary.dispatch import TABLE, answer
 from quorate.kv.dictionary.errors import ProtocolFault
 from quorate.kv.dictionary.keyspace import Keyspace
@@ -78,6 +78,13 @@ def _columns(session: Session, arguments: Arguments) -> bytes:
     return reply.array([pair[place] for pair in pairs])
 
 
+def _copy(session: Session, arguments: Arguments) -> bytes:
+    """COPY, after which every watch fails: the coordinator does not look which key it changed."""
+    for database in session.keyspace.databases:
+        database.touch_all(list(database.watchers))
+    return generic.copy(session, arguments)
+
+
 @contextmanager
 def store_in_simulation() -> Iterator[None]:
     """While this lasts, the store has no clock and no hash order but those of the machine that runs."""
@@ -86,6 +93,7 @@ def store_in_simulation() -> Iterator[None]:
             stack.enter_context(patch.object(module, "now_ms", _now_ms))
         stack.enter_context(patch.dict(reply.VERSIONS, {2: Shuffled2(), 3: Shuffled3()}))
         stack.enter_context(patch.dict(TABLE, {name: Command(2, _columns) for name in (b"HKEYS", b"HVALS")}))
+        stack.enter_context(patch.dict(TABLE, {b"COPY": Command(-3, _copy)}))
         yield
 
 

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SEEDS_MAX = 120
+SOURCE = ROOT / "src" / "quorate"
+SEEDS_MAX = 30
 CAUGHT = re.compile(r"^seed (\d+): (\w+): (.*)$", re.MULTILINE)
 
 
@@ -69,8 +70,8 @@ PLANTED = (
     Planted(
         "late replies are not awaited",
         "vote.py",
-        "            elif seat.is_voting:\n                self._owe(seat, segment)\n        return True",
-        "            elif seat.owed:\n                self._owe(seat, segment)\n        return True",
+        "                seat.take(size)\n            elif seat.is_voting:\n",
+        "                seat.take(size)\n            elif seat.owed:\n",
     ),
     Planted(
         "late replies are not compared",
@@ -102,6 +103,12 @@ PLANTED = (
         "judge.py",
         "if dissent.span.is_write:",
         "if dissent.span.is_write and dissent.slot % 2:",
+    ),
+    Planted(
+        "a conviction that gives the quorum away",
+        "judge.py",
+        "not may_lose_a_voter(voters, self._f):",
+        "voters <= self._f:",
     ),
     Planted("a read asked again is told to its client", "judge.py", "again = Span(None,", "again = Span(span.owner,"),
     Planted(
@@ -155,6 +162,63 @@ PLANTED = (
         "            if not data:\n",
         "            if data == b'0':\n",
     ),
+    Planted(
+        "a change of a watched key goes unseen",
+        "protocols/redis/transactions.py",
+        "(database, key), {}).values():\n                session.is_dirty = True",
+        "(database, key), {}).values():\n                session.is_dirty = False",
+    ),
+    Planted(
+        "a watch sees one database only",
+        "protocols/redis/transactions.py",
+        "self._by_key.get((database, key), {})",
+        "self._by_key.get((0, key), {})",
+    ),
+    Planted(
+        "a push wakes nobody",
+        "protocols/redis/blocking.py",
+        "        for line in lines.values():\n            self._poke",
+        "        for line in ():\n            self._poke",
+    ),
+    Planted(
+        "attempts wake each other for ever",
+        "protocols/redis/blocking.py",
+        "if lines is None or self._is_marking:",
+        "if lines is None:",
+    ),
+    Planted(
+        "a push during an attempt is forgotten",
+        "protocols/redis/blocking.py",
+        "            parked.touched[key] = None\n        else:",
+        "            parked.touched.pop(key, None)\n        else:",
+    ),
+    Planted(
+        "a wait ends although an attempt is under way",
+        "protocols/redis/blocking.py",
+        "            if not parked.is_trying:\n",
+        "            if parked.number:\n",
+    ),
+    Planted(
+        "a wait of half its time", "protocols/redis/blocking.py", "call.now + wait_ns if", "call.now + wait_ns // 2 if"
+    ),
+    Planted(
+        "a message misses a subscriber",
+        "protocols/redis/pubsub.py",
+        "for session, data in found:",
+        "for session, data in found[1:]:",
+    ),
+    Planted(
+        "a member that was gone is popped",
+        "protocols/redis/sampling.py",
+        "if reply[position:end] == ONE:",
+        "if reply[position:end]:",
+    ),
+    Planted(
+        "a scan leaves an element out",
+        "protocols/redis/cursors.py",
+        "join(parts[size:])",
+        "join(parts[size + 1 :])",
+    ),
 )
 
 
@@ -163,7 +227,7 @@ def changed(fault: Planted) -> Iterator[Path]:
     """A folder with the whole package, in which this fault is planted."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        shutil.copytree(ROOT / "src" / "quorate", copy / "quorate", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(SOURCE, copy / "quorate", ignore=shutil.ignore_patterns("__pycache__"))
         source = copy / "quorate" / "trusted" / fault.path
         text = source.read_text()
         if text.count(fault.old) != 1:

@@ -1,7 +1,7 @@
 """One replica on its lane: takes requests, executes them on its machine, answers after a delay, and misbehaves.
 
 `sins` is what it really did, so that the invariants know who is innocent: a fault that was planned and never happened
-is none. A slow replica that answers rightly has the sin `LAG` alone.
+is none. A slow replica that answers rightly has the sins `LAG` and `STALL` alone.
 """
 
 from functools import partial
@@ -14,6 +14,14 @@ from .timeline import MILLISECOND_NS, Timeline
 
 if TYPE_CHECKING:
     from .shell import SimulatedShell
+
+# Requests that only read, on the lanes. Inside a transaction they are told to wait, which is no reply to a read.
+READS = frozenset(
+    b"GET MGET STRLEN GETRANGE EXISTS TYPE LRANGE LLEN SMEMBERS SISMEMBER SCARD HGET HGETALL ZRANGE ZSCORE".split()
+)
+
+# A correct replica may be that much behind.
+MERELY_LATE = frozenset((Fault.LAG, Fault.STALL))
 
 LIES = (b"+LIE\r\n", b":424242\r\n", b"$3\r\nlie\r\n", b"-ERR lie\r\n", b"*0\r\n", b"$-1\r\n")
 
@@ -42,6 +50,8 @@ class Replica:
         self._arrives_at = 0
         self._is_mute = False
         self._is_deaf = False
+        self._stalled_until = 0
+        self._lies_until = 0
         self._withheld = b""
         self._accomplices = Random(f"accomplices {seed}").random()
         self._begins_at = timeline.now + (character.begins_ns if character is not None else 0)
@@ -87,10 +97,19 @@ class Replica:
         if self._wants(Fault.CORRUPT):
             self._corrupt()
         true = self._execute(arguments)
+        if true and self._timeline.now < self._lies_until:
+            self.sins.add(Fault.LIE)
+            return self._lie(true)
         if not true or self._character is None:
             return true
         self.answered += 1
+        if arguments[0] in READS and self._session.queue is None and self._wants(Fault.MISREAD):
+            self.sins.add(Fault.MISREAD)
+            return self._lie(true)
         return self._distort(true)
+
+    def _lie(self, true: bytes) -> bytes:
+        return self._timeline.chance.choice([lie for lie in LIES if lie != true])
 
     def _execute(self, arguments: list[bytes]) -> bytes:
         if arguments[0].upper() in (b"SET", b"RPUSH", b"SADD", b"INCR") and self._wants(Fault.FORGET):
@@ -147,6 +166,22 @@ class Replica:
             return False
         return self._timeline.now >= self._begins_at and self._timeline.chance.random() < character.rate
 
+    # What comes over it from outside.
+
+    def stall(self, for_ns: int, lies_ns: int) -> None:
+        """Say nothing for a while, and then everything; what is asked in the first `lies_ns` is answered with lies."""
+        self.sins.add(Fault.STALL)
+        self._stalled_until = self._timeline.now + for_ns
+        self._lies_until = self._timeline.now + lies_ns
+
+    def crash(self) -> None:
+        """Its lane breaks."""
+        if self.is_broken or self._shell is None:
+            return
+        self.sins.add(Fault.CRASH)
+        self.is_broken = True
+        self._shell.lane_broke(self.seat)
+
     # The lane, towards the coordinator.
 
     def _say(self, data: bytes) -> None:
@@ -163,7 +198,11 @@ class Replica:
         if self._character is not None and Fault.LAG in self._character.faults and not self.is_reformed:
             self.sins.add(Fault.LAG)
             delay += chance.randint(1, shell.core.limits.silence_ns_max // 3)
+        if self._wants(Fault.STALL):
+            silence = shell.core.limits.silence_ns_max
+            self.stall(chance.choice((silence // 2, 3 * silence)), 0)
         self._free_at = max(self._free_at, self._timeline.now) if Fault.LAG in self.sins else self._timeline.now
+        self._free_at = max(self._free_at, self._stalled_until)
         due = max(self._free_at + delay, shell.lane_due[self.seat])
         self._free_at = due
         for part in shell.cut(data):

@@ -92,6 +92,7 @@ class SimulatedShell:
         self.lane_due = [0] * len(replicas)
         self.on_sent: Callable[[bytes], None] = lambda data: None
         self.on_heard: Callable[[int, bytes], None] = lambda seat, data: None
+        self.on_delivered: Callable[[int], None] = lambda seat: None
         self.on_notices: Callable[[list[Notice]], None] = lambda notices: None
         self.on_turn: Callable[[], None] = lambda: None
         self._paused = [False] * len(replicas)
@@ -135,6 +136,7 @@ class SimulatedShell:
             now = self.now()
             self.on_heard(seat, data)
             self.core.replica_answered(seat, data, now)
+            self.on_delivered(seat)
             self._paused[seat] = self.core.lane_is_full(seat)
             if any(self._paused) or self.core.has_output(now):
                 self.send_soon(0)

@@ -32,6 +32,8 @@ class Fault(Enum):
     SWAP = "sends two replies in the wrong order"
     REFUSE = "refuses its lane's setup"
     DEAF = "takes no more requests from its lane"
+    MISREAD = "changes a reply to a read, and none to a write"
+    STALL = "stands still for a while, then answers everything"
 
 
 class Phase(Enum):
@@ -39,6 +41,49 @@ class Phase(Enum):
 
     WITHIN = "at most f replicas are faulty"
     BEYOND = "more than f replicas may be faulty"
+
+
+class Theme(Enum):
+    """What a seed brings for certain, whatever else it draws: some things chance alone brings about too rarely."""
+
+    ANY = "nothing"
+    BRINK = "f replicas break while a correct one, which owes replies, stands still"
+    EXCESS = "f replicas break while one more, which owes replies, lies"
+    MISREAD = "a replica lies about reads, and late"
+    CHATTER = "a replica says more than it was asked, where one client is alone"
+    LIE = "a replica lies"
+    SLEEP = "the machine stands still, several times, while replicas owe replies"
+
+
+# The theme goes by the seed's number, so that any few seeds in a row hold them all.
+THEMES = (
+    Theme.BRINK,
+    Theme.ANY,
+    Theme.MISREAD,
+    Theme.SLEEP,
+    Theme.ANY,
+    Theme.CHATTER,
+    Theme.LIE,
+    Theme.EXCESS,
+    Theme.ANY,
+)
+# The one fault of a theme's first culprit.
+THEME_FAULTS = {Theme.MISREAD: Fault.MISREAD, Theme.CHATTER: Fault.UNASKED, Theme.LIE: Fault.LIE}
+
+
+@dataclass(frozen=True, slots=True)
+class Crisis:
+    """At `begins_ns` the replica of `seat` stands still, for `stalls_ns`; `breaks_ns` later the lanes of `lost` break.
+
+    If `lies`, it answers with lies, afterwards, what it is asked until they break.
+    """
+
+    seat: int
+    lost: tuple[int, ...]
+    begins_ns: int
+    breaks_ns: int
+    stalls_ns: int
+    lies: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +97,24 @@ class Character:
 
 @dataclass(frozen=True, slots=True)
 class Swarm:
-    """One seed's choice. Delays are in nanoseconds; `clock_offsets_ms` is how wrong each replica's clock is."""
+    """One seed's choice. Delays are in nanoseconds; `clock_offsets_ms` is how wrong each replica's clock is.
+
+    `callers` to `scanners` count clients, by what they come for.
+    """
 
     f: int
+    theme: Theme
     phase: Phase
     limits: Limits
     characters: tuple[Character | None, ...]
     delays: tuple[int, ...]
     clock_offsets_ms: tuple[int, ...]
+    crisis: Crisis | None
     callers: int
+    listeners: int
+    waiters: int
+    takers: int
+    scanners: int
     rogues: int
     faulty_ns: int
     jumps: int
@@ -103,30 +157,91 @@ def draw_limits(chance: Random) -> Limits:
 def draw(seed: int) -> Swarm:
     """The choice of this seed: the same one on every machine."""
     chance = Random(f"swarm {seed}")
+    theme = THEMES[seed % len(THEMES)]
     f = chance.choice((1, 1, 2))
     seats = seats_for(f)
     limits = draw_limits(chance)
-    phase = Phase.BEYOND if chance.random() < 0.2 else Phase.WITHIN
-    faulty = chance.randint(f + 1, seats) if phase is Phase.BEYOND else chance.randint(0, f)
-    enabled = [fault for fault in Fault if chance.random() < 0.4] or [chance.choice(list(Fault))]
     faulty_ns = chance.choice((1, 2)) * SECOND_NS // 2
-    culprits = chance.sample(range(seats), faulty)
-    characters = [_character(chance, enabled, faulty_ns) if seat in culprits else None for seat in range(seats)]
+    phase = _phase(chance, theme)
+    crisis = _crisis(chance, theme, f, limits.silence_ns_max, faulty_ns)
     slowest = limits.silence_ns_max // 16
+    characters = _characters(chance, theme, phase, f, faulty_ns)
+    delays = [chance.randint(10_000, slowest) for _ in range(seats)]
+    if theme is Theme.MISREAD:
+        delays = [
+            slowest if character is not None else delay // 4
+            for character, delay in zip(characters, delays, strict=True)
+        ]
+    callers, listeners, waiters, takers, scanners, rogues = _clients(chance, theme)
     return Swarm(
         f=f,
+        theme=theme,
         phase=phase,
         limits=limits,
-        characters=tuple(characters),
-        delays=tuple(chance.randint(10_000, slowest) for _ in range(seats)),
+        characters=characters,
+        delays=tuple(delays),
         clock_offsets_ms=tuple(chance.randint(-86_400_000, 86_400_000) for _ in range(seats)),
-        callers=chance.randint(1, 6),
-        rogues=chance.randint(0, 3),
+        crisis=crisis,
+        callers=callers,
+        listeners=listeners,
+        waiters=waiters,
+        takers=takers,
+        scanners=scanners,
+        rogues=rogues,
         faulty_ns=faulty_ns,
-        jumps=chance.choice((0, 0, 1, 3)),
+        jumps=_jumps(chance, theme),
         chunk_bytes=chance.choice((3, 40, 1000)),
         turn_ns=chance.choice((0, 20_000, 500_000)),
     )
+
+
+def _clients(chance: Random, theme: Theme) -> tuple[int, ...]:
+    """How many callers, listeners, waiters, takers, scanners and rogues there are."""
+    if theme is Theme.CHATTER:
+        return 1, 0, 0, 0, 0, 0
+    some = (chance.choice(counts) for counts in ((0, 1, 2), (0, 1, 3), (0, 1, 2), (0, 1)))
+    return chance.randint(1, 6), *some, chance.randint(0, 3)
+
+
+def _phase(chance: Random, theme: Theme) -> Phase:
+    if theme is Theme.EXCESS or (theme is not Theme.BRINK and chance.random() < 0.15):
+        return Phase.BEYOND
+    return Phase.WITHIN
+
+
+def _jumps(chance: Random, theme: Theme) -> int:
+    if theme is Theme.SLEEP:
+        return 6
+    return 0 if theme in (Theme.BRINK, Theme.EXCESS) else chance.choice((0, 0, 1, 3))
+
+
+def _crisis(chance: Random, theme: Theme, f: int, silence: int, faulty_ns: int) -> Crisis | None:
+    """The lanes break before the one that stands still has been silent for too long, and while it owes replies.
+
+    It goes on before the slots that wait for it are given up.
+    """
+    if theme not in (Theme.BRINK, Theme.EXCESS):
+        return None
+    seat, *lost = chance.sample(range(seats_for(f)), f + 1)
+    begins = chance.randint(faulty_ns // 10, faulty_ns // 2)
+    breaks = chance.randint(silence // 8, silence // 2)
+    stalls = chance.randint(silence * 5 // 4, silence * 2)
+    return Crisis(seat, tuple(lost), begins, breaks, stalls, theme is Theme.EXCESS)
+
+
+def _characters(chance: Random, theme: Theme, phase: Phase, f: int, faulty_ns: int) -> tuple[Character | None, ...]:
+    seats = seats_for(f)
+    faulty = chance.randint(f + 1, seats) if phase is Phase.BEYOND else chance.randint(0, f)
+    if theme in THEME_FAULTS:
+        faulty = max(faulty, 1)
+    if theme in (Theme.BRINK, Theme.EXCESS):
+        faulty = 0
+    enabled = [fault for fault in Fault if chance.random() < 0.4] or [chance.choice(list(Fault))]
+    culprits = chance.sample(range(seats), faulty)
+    characters = [_character(chance, enabled, faulty_ns) if seat in culprits else None for seat in range(seats)]
+    if theme in THEME_FAULTS:
+        characters[culprits[0]] = Character((THEME_FAULTS[theme],), chance.choice((0.01, 0.1)), 0)
+    return tuple(characters)
 
 
 def _character(chance: Random, enabled: list[Fault], faulty_ns: int) -> Character:

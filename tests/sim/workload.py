@@ -1,7 +1,9 @@
 """What clients ask: requests drawn from the seed over few keys, so that clients meet.
 
-`draw_request` gives what the reference can answer exactly; `draw_rogue` gives the rest: garbage, half requests, several
-slots, waiting, and what is refused. Rogues write to keys of their own, which begin with `x`.
+`draw_request` gives what the reference can answer exactly, `draw_publication` and `draw_subscription` what goes through
+the coordinator alone. `draw_rogue` gives the rest: garbage, half requests, several slots, waiting, and what is refused.
+Rogues write to keys of their own, which begin with `x`. What is watched is written only by what changes it for certain:
+so the coordinator, for whom any write that may change a key has changed it, must agree with the reference.
 """
 
 from random import Random
@@ -13,6 +15,10 @@ TAGS = b"tags"
 
 def _key(chance: Random) -> str:
     return f"k{chance.randrange(8)}"
+
+
+def _watched(chance: Random) -> str:
+    return f"v{chance.randrange(2)}"
 
 
 def _word(chance: Random) -> str:
@@ -31,8 +37,15 @@ def _milliseconds(chance: Random) -> str:
     return str(chance.choice((-1, 1, 5, 30, 100, 5000)))
 
 
-# Key, word, number, seconds and milliseconds are drawn; what is in capitals and the rest stays.
-DRAWN = {"key": _key, "word": _word, "number": _number, "seconds": _seconds, "milliseconds": _milliseconds}
+# These words are drawn; what is in capitals and the rest stays.
+DRAWN = {
+    "key": _key,
+    "watched": _watched,
+    "word": _word,
+    "number": _number,
+    "seconds": _seconds,
+    "milliseconds": _milliseconds,
+}
 
 PATTERNS = """
 SET key word
@@ -102,6 +115,12 @@ ZSCORE ranks word
 ZREM ranks word
 PING
 ECHO word
+WATCH watched
+WATCH watched watched
+UNWATCH
+SET watched number
+INCR watched
+GET watched
 SADD key word
 GET
 INCR key key
@@ -120,9 +139,29 @@ def draw_request(chance: Random) -> list[list[bytes]]:
     if kind < 0.9:
         return [fill(chance, chance.choice(PATTERNS))]
     if kind < 0.93:
-        return [[b"SELECT", b"%d" % chance.randrange(3)]]
+        return [[b"SELECT", b"%d" % chance.choice((0, 0, 1, 2))]]
     queued = [fill(chance, chance.choice(PATTERNS)) for _ in range(chance.randint(0, 5))]
     return [[b"MULTI"], *queued, [b"EXEC"] if chance.random() < 0.9 else [b"DISCARD"]]
+
+
+CHANNELS = (b"news", b"newspaper", b"olds")
+
+
+def draw_expiring_watch(chance: Random, key: bytes) -> list[list[bytes]]:
+    """A watch on a new key that may expire before EXEC."""
+    return [[b"SET", key, b"1", b"PX", chance.choice((b"1", b"5", b"30", b"100"))], [b"WATCH", key]]
+
+
+def draw_publication(chance: Random, message: bytes) -> list[bytes]:
+    """A PUBLISH of this message."""
+    return [b"PUBLISH", chance.choice(CHANNELS), message]
+
+
+def draw_subscription(chance: Random) -> list[bytes]:
+    """To one channel or to one pattern, or from it."""
+    if chance.random() < 0.3:
+        return [chance.choice((b"PSUBSCRIBE", b"PSUBSCRIBE", b"PUNSUBSCRIBE")), b"news*"]
+    return [chance.choice((b"SUBSCRIBE", b"SUBSCRIBE", b"UNSUBSCRIBE")), chance.choice(CHANNELS)]
 
 
 ROGUE_PATTERNS = """

@@ -15,15 +15,16 @@ from quorate.trusted.protocols.redis.base import Settings
 from quorate.trusted.protocols.redis.dialect import RedisProtocol
 from quorate.trusted.quorum import seats_for
 from quorate.trusted.span import Effect, Span
-from quorate.trusted.vote import Decision
-from tests.sim.clients import Caller, Rogue
+from quorate.trusted.verdicts import Decision
+from tests.sim.clients import Caller, Guest, Listener, Rogue
+from tests.sim.errands import ERRANDS_BEGIN, POOL, Errand, Pusher, Question, Scanner, Taker, Waiter
 from tests.sim.invariants import ALL, Violation
 from tests.sim.ledger import Ledger, NoReply, Slot
 from tests.sim.machine import Machine, store_in_simulation
 from tests.sim.reference import Expectation, Reference
-from tests.sim.replica import Replica
+from tests.sim.replica import MERELY_LATE, Replica
 from tests.sim.shell import SimulatedShell
-from tests.sim.swarm import Phase, Swarm, draw
+from tests.sim.swarm import Phase, Swarm, Theme, draw
 from tests.sim.timeline import MILLISECOND_NS, SECOND_NS, Timeline
 
 QUIET_NS_MAX = {Phase.WITHIN: 120 * SECOND_NS, Phase.BEYOND: 4_000 * SECOND_NS}
@@ -43,6 +44,11 @@ class WatchedProtocol(RedisProtocol):
         widest = sum(effect.count for effect in effects if isinstance(effect, Span))
         self._world.widest_read = max(self._world.widest_read, widest)
         return effects
+
+    def left(self, client: Client, now: int) -> None:
+        """As the dialect."""
+        self._world.reference.left(client.number)
+        super().left(client, now)
 
     def refuse(self, client: Client, data: bytes, reason: str, now: int) -> list[Effect]:
         """As the dialect."""
@@ -96,10 +102,13 @@ class World:
         self.shell = SimulatedShell(self.core, self.timeline, self.replicas, swarm.chunk_bytes, swarm.turn_ns)
         self.shell.on_sent = self._sent
         self.shell.on_heard = self._heard
+        self.shell.on_delivered = self._delivered
         self.shell.on_notices = self._noticed
         self.shell.on_turn = self._turned
         self.invariants = [kind(self) for kind in ALL]
         self.callers: list[Caller] = []
+        self.listeners: list[Listener] = []
+        self.errands: list[Errand] = []
         self.newcomer: Caller | None = None
 
     # The run.
@@ -125,19 +134,52 @@ class World:
             self.timeline.note(f"replica {replica.seat}: {swarm.characters[replica.seat] or 'correct'}")
             self.ledger.joined(replica.seat, frames)
             self.shell.join(replica)
-        self.callers = [Caller(self, name) for name in range(swarm.callers)]
-        for name in range(swarm.rogues):
-            Rogue(self, name)
+        self._invite()
         for _ in range(swarm.jumps):
             self.timeline.after(self.timeline.chance.randrange(swarm.faulty_ns), self._jump)
+        if swarm.crisis is not None:
+            self.timeline.after(swarm.crisis.begins_ns, self._crisis)
+
+    def _invite(self) -> None:
+        """All clients come. Each has a number of its own."""
+        swarm = self.swarm
+        self.listeners = [Listener(self, swarm.callers + name) for name in range(swarm.listeners)]
+        self.callers = [Caller(self, name) for name in range(swarm.callers)]
+        kinds: list[type[Errand]] = [Waiter] * swarm.waiters + [Taker] * swarm.takers + [Scanner] * swarm.scanners
+        kinds += [Pusher] * min(swarm.waiters, 1)
+        self.errands = [kind(self, ERRANDS_BEGIN + name) for name, kind in enumerate(kinds)]
+        for name in range(swarm.rogues):
+            Rogue(self, name)
+
+    def guests(self) -> list[Guest]:
+        """All clients who mean well."""
+        return [*self.callers, *self.listeners, *self.errands]
+
+    def pool_size(self) -> int:
+        """How many members the takers' set has, as far as the lanes were told."""
+        value = self.truth.keyspace.databases[0].values.get(POOL)
+        return len(value) if isinstance(value, set) else 0
 
     def _jump(self) -> None:
-        attention = self.swarm.limits.attention_ns_max
-        size = self.timeline.chance.choice((attention // 2, attention, 20 * attention))
+        limits = self.swarm.limits
+        attention = limits.attention_ns_max
+        is_long = self.swarm.theme is Theme.SLEEP
+        if is_long and not self.is_over and not any(seat.oldest is not None for seat in self.core.vote.seats):
+            self.timeline.after(MILLISECOND_NS // 4, self._jump)
+            return
+        size = 20 * attention if is_long else self.timeline.chance.choice((attention // 2, attention, 20 * attention))
         self.timeline.jump(size)
         self.timeline.note(f"the clock jumps by {size / MILLISECOND_NS} ms")
-        if self.timeline.chance.random() < 0.5:
+        if is_long or self.timeline.chance.random() < 0.5:
             self.shell.stood_still()
+
+    def _crisis(self) -> None:
+        crisis = self.swarm.crisis
+        assert crisis is not None
+        self.timeline.note(f"{crisis}")
+        self.replicas[crisis.seat].stall(crisis.stalls_ns, crisis.breaks_ns if crisis.lies else 0)
+        for seat in crisis.lost:
+            self.timeline.after(crisis.breaks_ns, self.replicas[seat].crash)
 
     def _pass(self, end: int) -> None:
         self.timeline.run_until(end)
@@ -152,21 +194,32 @@ class World:
         while self.timeline.now < end and self._is_busy():
             self._pass(self.timeline.now + 100 * MILLISECOND_NS)
         if not self.core.is_lost:
-            self.newcomer = Caller(self, len(self.callers))
-            self.newcomer.greet()
-            while self.timeline.now < end and (self._is_busy() or self.newcomer.unanswered):
+            self._greet()
+            while self.timeline.now < end and self._is_busy():
                 self._pass(self.timeline.now + 100 * MILLISECOND_NS)
         self._pass(self.timeline.now + SECOND_NS)
         # The cell has slots of its own: a deadline may pass at any time. End where every correct replica stands still.
         while self.timeline.now < end and self._is_moving():
             self._pass(self.timeline.now + MILLISECOND_NS)
 
+    def _greet(self) -> None:
+        """A newcomer asks, and who waits for others gets something."""
+        self.newcomer = Caller(self, len(self.callers) + len(self.listeners))
+        self.newcomer.greet()
+        self.callers.append(self.newcomer)
+        waiting = sum(guest.unanswered for guest in self.guests() if guest.is_patient)
+        if waiting:
+            feeder = Pusher(self, ERRANDS_BEGIN + len(self.errands))
+            self.errands.append(feeder)
+            feeder.feed(waiting)
+
     def _is_moving(self) -> bool:
         return any(replica.executed < self.sent_requests for replica in self.innocents())
 
     def _is_busy(self) -> bool:
         return bool(self.core.order.inflight_slots) or any(
-            caller.unanswered and not caller.is_leaving for caller in self.callers
+            guest.unanswered and not guest.is_leaving and (self.newcomer is not None or not guest.is_patient)
+            for guest in self.guests()
         )
 
     # What the core does.
@@ -204,6 +257,7 @@ class World:
                 raise Violation(f"slots {numbers} were decided as {decision.data!r}, which is no reply") from broken
             for slot, part in zip(slots, parts, strict=True):
                 slot.decided = part
+                self._publish(slot)
         for slot in slots:
             slot.is_decided = True
         self.timeline.note(f"decided {numbers.start}+{decision.count} {decision.data!r} {decision.reason}")
@@ -211,6 +265,13 @@ class World:
             invariant.decided(decision, slots)
         for number in numbers:
             self._truth_frames.pop(number, None)
+
+    def _publish(self, slot: Slot) -> None:
+        """Was it a PUBLISH, and the reply no error, its message goes out now."""
+        if b"PUBLISH" in slot.request and slot.decided is not None and not slot.decided.startswith(b"-"):
+            for request in Machine(None).cut(slot.request):
+                if request[0] == b"PUBLISH":
+                    self.reference.published(request)
 
     def true_reply(self, slot: Slot) -> bytes:
         """What a machine without faults says to this slot, in canonical form."""
@@ -227,6 +288,8 @@ class World:
             reply = self.truth.run(self._truth_session, arguments, self.timeline.now // MILLISECOND_NS)
             if reply:
                 frames.append(reply)
+            for invariant in self.invariants:
+                invariant.executed(arguments)
         while self._unsent:
             slot = self._unsent.popleft()
             self._truth_frames[slot.number] = b"".join(frames[: slot.frames])
@@ -239,6 +302,10 @@ class World:
         if self.core.roles[seat] is Role.VOTING:
             self.ledger.heard(seat, data)
 
+    def _delivered(self, seat: int) -> None:
+        for invariant in self.invariants:
+            invariant.delivered(seat)
+
     def _noticed(self, notices: list[Notice]) -> None:
         for notice in notices:
             self.timeline.note(f"{notice}")
@@ -250,7 +317,7 @@ class World:
             invariant.turned()
         self.ledger.forget([seat for seat, role in enumerate(self.core.roles) if role is Role.VOTING])
 
-    # What callers see.
+    # What clients see.
 
     def answered(self, name: int, expectation: Expectation | None, reply: bytes) -> None:
         """A caller got a reply."""
@@ -258,9 +325,32 @@ class World:
         for invariant in self.invariants:
             invariant.answered(name, expectation, reply)
 
+    def pushed(self, name: int, due: bytes | None, frame: bytes) -> None:
+        """A listener got a push."""
+        self.timeline.note(f"listener {name} is told {frame!r}")
+        for invariant in self.invariants:
+            invariant.pushed(name, due, frame)
+
+    def told(self, errand: Errand, question: Question, reply: bytes) -> None:
+        """A client on an errand got a reply."""
+        self.timeline.note(f"errand {errand.name} is told {reply!r}")
+        for invariant in self.invariants:
+            invariant.told(errand, question, reply)
+
+    def scanned(self, scanner: Scanner, command: bytes, found: list[bytes]) -> None:
+        """A scanner came to the end of a scan."""
+        for invariant in self.invariants:
+            invariant.scanned(scanner, command, found)
+
     def innocents(self) -> list[Replica]:
-        """The replicas that did nothing wrong; those that still vote, when a majority may have lied."""
-        innocent = [replica for replica in self.replicas if not replica.sins]
-        if self.swarm.phase is Phase.WITHIN:
-            return innocent
-        return [replica for replica in innocent if self.core.roles[replica.seat] is Role.VOTING]
+        """The replicas that did nothing wrong, and those who were late and still vote.
+
+        When a majority may have lied, of all these only those who still vote.
+        """
+        voting = [replica for replica in self.replicas if self.core.roles[replica.seat] is Role.VOTING]
+        right = self.replicas if self.swarm.phase is Phase.WITHIN else voting
+        return [
+            replica
+            for replica in self.replicas
+            if (replica in right and not replica.sins) or (replica in voting and replica.sins <= MERELY_LATE)
+        ]

@@ -12,11 +12,17 @@ r"""The vote and the whole core without sockets: replicas are played by the test
     cell.reply(b"+OK")                # all replicas alike
     assert ann.hears() == b"+OK\r\n"
 
+    cell.keeps_state()
+    shadow = cell.shadow(2)           # somebody prepares a replica for seat 2: it waits for a checkpoint
+    cell.reply(*STRING_1)             # what changed is read
+    shadow.is_sealed()                # it holds the checkpoint's state, and is sent what was kept for it
+
 Time stands still in both until it is told to pass.
 """
 
 import shlex
 
+from quorate.trusted.changes import Checkpoint, Clear, StoreEffect
 from quorate.trusted.client import Client
 from quorate.trusted.coordinator import Coordinator
 from quorate.trusted.limits import Limits
@@ -24,18 +30,38 @@ from quorate.trusted.messages import Cause, Notice
 from quorate.trusted.protocols.redis.base import Settings
 from quorate.trusted.protocols.redis.dialect import RedisProtocol
 from quorate.trusted.protocols.redis.framing import encode_request
+from quorate.trusted.protocols.redis.values import elements, payload
 from quorate.trusted.quorum import seats_for
+from quorate.trusted.seat import Seat
 from quorate.trusted.span import Form, Span
-from quorate.trusted.vote import Dissent, Fault, Vote
+from quorate.trusted.verdicts import Dissent, Fault
+from quorate.trusted.vote import Vote
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_000 * SECOND_NS
 PROTOCOL = RedisProtocol(Limits(), Settings(), b"seed")
 
 
+# What a replica answers to the state read of a string that holds 1, of a key that is not there, and to DBSIZE.
+STRING_1 = (b"+string", b":-1", b"$1", b"1")
+ABSENT_STRING = (b"+none", b":-2", b"$-1")
+
+
 def line(text: bytes) -> bytes:
     """`text` and the end of a line."""
     return text + b"\r\n"
+
+
+def told(effect: StoreEffect) -> bytes:
+    """What the state store is told, in words."""
+    if isinstance(effect, Clear):
+        return b"clear %d" % effect.database
+    if isinstance(effect, Checkpoint):
+        counts = b" ".join(b"%d:%d" % counted for counted in sorted(effect.counts.items()))
+        return b"checkpoint %d %b" % (effect.slot, counts)
+    if effect.record is None:
+        return b"%d delete %b" % (effect.database, effect.key)
+    return b"%d put %b %b" % (effect.database, effect.key, b" ".join(map(payload, elements(effect.record))))
 
 
 class Booth:
@@ -51,7 +77,7 @@ class Booth:
         self.faults: list[Fault] = []
         self._asked = 0
         for seat in range(seats_for(f)):
-            self.vote.joined(seat, 0, self.now)
+            self.vote.joined(seat, seat, 0, self.now)
 
     def asks(self, *requests: bytes, form: Form | None = None, frames: int = 1, is_write: bool = False) -> Span:
         """Order these requests as one span."""
@@ -81,6 +107,32 @@ class Booth:
         """Time passes."""
         self.now += int(seconds * SECOND_NS)
         self.vote.expire(self.now)
+        self.note()
+
+    def shadow(self, lane: int, seat: int, setup_frames: int = 0) -> Seat:
+        """A shadow for `seat` begins with the next slot to be ordered, and what it is sent is held back."""
+        self.vote.shadow_begins(lane, seat, setup_frames, self.now)
+        shadow = self.vote.shadow_of(seat)
+        assert shadow is not None
+        return shadow
+
+    def releases(self, seat: int) -> None:
+        """The shadow for `seat` was sent what was held back."""
+        shadow = self.vote.shadow_of(seat)
+        assert shadow is not None
+        self.vote.released(shadow, self.now)
+
+    def is_level(self, seat: int) -> bool:
+        """Whether the shadow for `seat` may take it."""
+        shadow = self.vote.shadow_of(seat)
+        return shadow is not None and self.vote.is_level(shadow)
+
+    def seats(self, seat: int) -> None:
+        """The shadow for `seat` takes it."""
+        shadow = self.vote.shadow_of(seat)
+        assert shadow is not None
+        assert self.vote.is_level(shadow)
+        assert self.vote.seated(shadow, self.now) == seat
         self.note()
 
     def note(self) -> None:
@@ -155,6 +207,35 @@ class Talker:
         self.cell.core.client_left(self.client, self.cell.now)
 
 
+class Shadow:
+    """A shadow for `seat` as the shell sees it: `kept` is what it was sent, or is to be sent when it is sealed."""
+
+    def __init__(self, cell: "Cell", seat: int, lane: int) -> None:
+        self.cell = cell
+        self.seat = seat
+        self.lane = lane
+        self.kept = b""
+        self.setup = b""
+
+    def waits(self) -> None:
+        """It has almost the cell's state."""
+        self.cell.core.shadow_waits(self.lane, self.seat, self.cell.now)
+
+    def is_sealed(self) -> None:
+        """It holds the checkpoint's state: what was kept is sent, and it answers its lane's setup."""
+        self.cell.writes_lanes()
+        self.setup = self.cell.core.shadow_sealed(self.lane, self.cell.now)
+        self.hears(*[b"+OK"] * self.cell.core.protocol.setup()[1])
+
+    def hears(self, *lines: bytes) -> None:
+        """The shadow sends these lines."""
+        self.cell.hears(self.lane, *lines)
+
+    def leaves(self) -> None:
+        """It is given up."""
+        self.cell.core.shadow_left(self.lane, self.seat, self.cell.now)
+
+
 class Cell:
     """A whole core, whose lanes and clients the test holds in its hands."""
 
@@ -163,6 +244,7 @@ class Cell:
         self.limits = Limits(**limits)
         self.core = Coordinator(f, RedisProtocol(self.limits, Settings(), b"seed"), self.limits)
         self.seats = range(seats_for(f))
+        self.shadows: list[Shadow] = []
         self._clients = 0
         self._sent: list[bytes] = []
         _, frames = self.core.protocol.setup()
@@ -195,13 +277,47 @@ class Cell:
             self.now = min(end, due) if due else end
             self.core.woken(self.now)
             if self.core.is_batch_due(self.now):
-                self._sent.append(self.core.distribute.take())
+                self.writes_lanes()
             assert not self.core.next_deadline() or self.core.next_deadline() > self.now, "a deadline was not served"
 
     def lanes(self) -> bytes:
         """What every lane was sent since the last time, and what has gathered."""
+        self.writes_lanes()
         sent, self._sent = self._sent, []
-        return b"".join(sent) + self.core.distribute.take()
+        return b"".join(sent)
+
+    def writes_lanes(self) -> None:
+        """What has gathered is written; shadows that begin in it are sent what is from there on, as the shell does."""
+        data = self.core.distribute.take()
+        self._sent.append(data)
+        begins_at = self.core.distribute.begins_at
+        for shadow in self.shadows:
+            if begins_at >= 0 and shadow.lane in self.core.joining.begun:
+                shadow.kept = data[begins_at:]
+            elif shadow.lane in self.core.vote.lanes:
+                shadow.kept += data
+
+    # State.
+
+    def keeps_state(self) -> None:
+        """Somebody keeps state: what changes is noted."""
+        self.core.changes.is_kept = True
+
+    def wants_checkpoint(self, is_urgent: bool = True) -> None:
+        """A checkpoint is wanted."""
+        self.core.checkpoint_wanted(is_urgent, self.now)
+
+    def shadow(self, seat: int) -> Shadow:
+        """A shadow for `seat` waits for a checkpoint, from which on it is sent all slots."""
+        shadow = Shadow(self, seat, len(self.seats) + len(self.shadows))
+        self.shadows.append(shadow)
+        shadow.waits()
+        return shadow
+
+    def stored(self) -> list[bytes]:
+        """What the state store was told since the last time, each as words."""
+        effects, self.core.sweep.effects = self.core.sweep.effects, []
+        return [told(effect) for effect in effects]
 
     def notices(self) -> list[Notice]:
         """What the core told its observers since the last time."""

@@ -139,7 +139,7 @@ def test_a_split_is_told_honestly_and_nobody_is_convicted() -> None:
     for seat in cell.seats:
         cell.hears(seat, b"+%d" % seat, b"+same")
     assert ann.hears() == b"-NOQUORUM slot 1 was not decided: split\r\n+same\r\n"
-    assert cell.notices() == [Undecided(1, encode_request([b"GET", b"a"]), True, cell.now)]
+    assert cell.notices() == [Undecided(1, encode_request([b"GET", b"a"]), False, True, cell.now)]
     assert (cell.core.tally.split, cell.core.tally.unanswered) == (1, 0)
     assert cell.core.order.inflight_slots == 0
 
@@ -488,6 +488,37 @@ def test_while_replies_are_awaited_it_looks_up_often_enough_to_know_that_it_was_
     cell.client().says("GET a")
     cell.core.distribute.take()
     assert cell.core.next_deadline() - cell.now == cell.limits.attention_ns_max // 2
+
+
+def test_a_caller_that_wakes_early_enough_is_spared_the_look_at_what_the_vote_waits_for() -> None:
+    cell = Cell()
+    ann = cell.client().says("GET a")
+    cell.core.distribute.take()
+    wake_at = cell.core.deadline_before(0)
+    assert wake_at == cell.core.next_deadline()
+    assert cell.core.deadline_before(wake_at) == 0
+    ann.says("GET b")
+    assert cell.core.deadline_before(wake_at) == cell.now + BATCH_WAIT_NS_MAX
+
+
+def test_a_caller_that_wakes_too_late_for_what_is_new_is_told_all() -> None:
+    cell = Cell(throttle_ns_max=1_000_000)
+    cell.client().says("GET a")
+    cell.core.distribute.take()
+    wake_at = cell.core.deadline_before(0)
+    assert cell.core.deadline_before(wake_at) == wake_at == cell.core.next_deadline()
+
+
+def test_a_deadline_of_the_protocol_is_told_to_a_caller_that_wakes_later() -> None:
+    cell = Cell()
+    ann = cell.client().says("GET a")
+    cell.core.distribute.take()
+    wake_at = cell.core.deadline_before(0)
+    ann.says("BLPOP list 0.01")
+    cell.reply(b"$-1")
+    cell.core.distribute.take()
+    cell.reply(b"*-1")
+    assert cell.now < cell.core.deadline_before(wake_at) < wake_at
 
 
 def test_requests_gather_while_what_was_sent_before_is_undecided() -> None:

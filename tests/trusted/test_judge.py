@@ -4,7 +4,7 @@ from quorate.trusted.judge import LANE_IS_LOST, MERELY_SLOW, Judge, Reask, Sente
 from quorate.trusted.messages import Cause
 from quorate.trusted.protocols.redis.order_free import Unordered
 from quorate.trusted.span import Form, Span
-from quorate.trusted.vote import Dissent
+from quorate.trusted.verdicts import Dissent
 
 
 def dissent(seat: int, is_write: bool = False, form: Form | None = None) -> Dissent:

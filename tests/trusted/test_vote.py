@@ -6,7 +6,7 @@ from quorate.trusted.errors import BrokenInvariant
 from quorate.trusted.messages import Cause
 from quorate.trusted.protocols.redis.order_free import Unordered
 from quorate.trusted.protocols.redis.values import bulk
-from quorate.trusted.span import Form
+from quorate.trusted.span import Form, Span
 from quorate.trusted.vote import Vote
 from tests.trusted.support import PROTOCOL, SECOND_NS, START_NS, Booth, line
 
@@ -350,6 +350,30 @@ def test_an_oversized_reply_that_turned_to_garbage_before_it_was_counted_is_a_fa
     assert booth.accused() == [(0, Cause.GARBAGE)]
 
 
+def test_a_reply_that_came_alone_counts_as_given_when_its_slot_is_closed() -> None:
+    booth = Booth()
+    booth.asks(b"GET a")
+    booth.hears(0, b"+1")
+    booth.passes(booth.limits.decision_ns_max / SECOND_NS)
+    assert booth.said() == [None]
+    assert [len(seat.owed) for seat in booth.vote.seats] == [0, 1, 1]
+
+
+def test_garbage_that_came_alone_is_a_fault_when_its_slot_is_closed() -> None:
+    booth = Booth()
+    booth.asks(b"GET a")
+    booth.hears(0, b"what")
+    booth.passes(booth.limits.decision_ns_max / SECOND_NS)
+    assert booth.said() == [None]
+    assert booth.accused() == [(0, Cause.GARBAGE)]
+
+
+def test_the_shortest_wait_is_the_least_of_all() -> None:
+    booth = Booth(throttle_ns_max=3, silence_ns_max=5)
+    assert booth.vote.wait_ns_min(10) == 3
+    assert booth.vote.wait_ns_min(2) == 2
+
+
 def test_an_owed_oversized_reply_is_skipped_before_the_next_is_compared() -> None:
     booth = Booth(**SMALL)
     booth.asks(b"GET big", b"GET a")
@@ -369,7 +393,7 @@ def joined_booth(frames: int) -> Booth:
     booth = Booth()
     booth.vote = Vote(1, 3, PROTOCOL, booth.limits)
     for seat in range(3):
-        booth.vote.joined(seat, frames, START_NS)
+        booth.vote.joined(seat, seat, frames, START_NS)
     return booth
 
 
@@ -422,7 +446,7 @@ def test_a_replica_joins_before_the_first_slot_only() -> None:
     booth = Booth()
     booth.asks(b"GET a")
     with pytest.raises(BrokenInvariant):
-        booth.vote.joined(0, 0, booth.now)
+        booth.vote.joined(0, 0, 0, booth.now)
 
 
 # Silence and lag.
@@ -691,3 +715,19 @@ def test_a_canonical_form_is_never_taken_for_the_beginning_of_a_late_stream() ->
     assert booth.said() == [b"*0\r\n"]
     assert booth.is_content()
     assert not booth.vote.seats[2].owed
+
+
+def test_state_may_be_as_long_as_any_reply_although_it_has_no_order() -> None:
+    large = Unordered(1)
+    large.is_large = True
+    for form, is_agreed in ((Unordered(1), False), (large, True)):
+        booth = Booth(reply_bytes_max=64, unordered_bytes_max=8, lag_bytes_max=64)
+        booth.vote.expect(ordered(Span(None, [b"SMEMBERS s"], 0, False, form)))
+        for seat in range(3):
+            booth.vote.answered(seat, b"*2\r\n$3\r\none\r\n$3\r\ntwo\r\n", booth.now)
+        assert [bool(decision.data) for decision in booth.vote.decisions] == [is_agreed]
+
+
+def ordered(span: Span) -> Span:
+    span.first = 1
+    return span

@@ -1,4 +1,6 @@
-"""`quorate bench`: the side-by-side comparison, and the trusted core alone."""
+"""`quorate bench`: the side-by-side comparison, the trusted core alone, and the paper's experiment."""
+
+from pathlib import Path
 
 from . import screen
 
@@ -20,6 +22,17 @@ def core(as_json: bool) -> None:
     from ..experiments import core as experiment
 
     result = experiment.run()
+    if as_json:
+        screen.print_json(result)
+    else:
+        screen.output().print(experiment.render(result))
+
+
+def vmfit(as_json: bool, is_quick: bool, scale: int | None, out: Path | None) -> None:
+    """Reproduce VM-FIT's experiment; with `out`, write CSV, figure and table into that directory."""
+    from ..experiments import vmfit as experiment
+
+    result = experiment.run(is_quick, scale, out)
     if as_json:
         screen.print_json(result)
     else:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..config import Config, load
+from ..config_values import Duration
 from ..config_warnings import warnings
 from . import screen
 
@@ -14,10 +15,11 @@ def check(path: Path) -> None:
     """
     config = load(path)
     screen.output().print(_summary(config), soft_wrap=True)
-    seats = screen.table("Replicas", "replica", "domain", "variant", "next variants")
-    for replica in config.replicas:
+    seats = screen.table("Replicas", "replica", "domain", "variant", "next variants", "rebuilt every#")
+    for replica, every_ns in zip(config.replicas, config.every_ns(), strict=True):
         first, *others = replica.variants
-        screen.add(seats, replica.name, replica.domain, first, ", ".join(others) or "-")
+        every = Duration(every_ns) if every_ns else "-"
+        screen.add(seats, replica.name, replica.domain, first, ", ".join(others) or "-", every)
     recipes = screen.table("Variants", "variant", "program", "preload", "root", "memory#")
     for variant in config.variants.values():
         preload = "\n".join(variant.preload) or "-"
@@ -29,10 +31,12 @@ def check(path: Path) -> None:
 
 
 def _summary(config: Config) -> str:
-    cell = config.cell
+    cell, recovery = config.cell, config.recovery
     return (
         f"{config.path} is right.\n"
         f"cell {cell.name}: {cell.protocol} on {cell.listen}, outvotes {cell.f} of {len(config.replicas)} replicas\n"
-        f"state in {cell.state}, journal {config.journal.sync}, drills {'on' if cell.drills else 'off'}, "
+        f"recovery {recovery.strategy}, {'' if recovery.reactive else 'not '}reactive, "
+        f"journal {config.journal.sync}\n"
+        f"state in {cell.state}, drills {'on' if cell.drills else 'off'}, "
         f"metrics on {config.metrics.listen or 'no address'}"
     )

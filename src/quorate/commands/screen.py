@@ -67,6 +67,12 @@ def size(count: int) -> str:
     return f"{amount:.1f} GiB"
 
 
+def stage(name: str, share: float) -> str:
+    """Where a replica under way stands, for people; how much of that is done, while it is part of it."""
+    words = name.replace("_", " ")
+    return f"{words} {share:.0%}" if 0 < share < 1 else words
+
+
 def shorten(text: str, characters_max: int = 60) -> str:
     """The beginning of `text`, with an ellipsis when something is left out."""
     return text if len(text) <= characters_max else text[: characters_max - 1] + "…"

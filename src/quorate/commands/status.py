@@ -6,7 +6,7 @@ from rich.text import Text
 from ..observe.control import ask
 from ..observe.logs import printable
 from ..observe.register import find
-from ..observe.snapshot import CellSnapshot, ReplicaSnapshot
+from ..observe.snapshot import CellSnapshot, RecoveringSnapshot, ReplicaSnapshot
 from ..trusted.errors import OperatorFault
 from . import screen
 
@@ -41,18 +41,23 @@ def render(snapshot: CellSnapshot) -> RenderableType:
         f"cell {snapshot.name}: {snapshot.state}, {snapshot.protocol} on {snapshot.listen}, f = {snapshot.f}",
         f"process {snapshot.pid}, up {_duration(snapshot.uptime_seconds)}, {snapshot.clients} clients",
         f"slot {snapshot.slot}, {snapshot.requests} requests, {snapshot.split} split, {snapshot.unanswered} unanswered",
+        f"{_checkpoint(snapshot)}; {_journal(snapshot)}; exposed for {_duration(snapshot.exposure_seconds)} at most",
     ]
     columns = ("replica", "variant", "domain", "role", "slot#", "backlog#", "dissents#", "pid#", "memory#", "CPU#")
     seats = screen.table("Replicas", *columns, "cause")
     for replica in snapshot.replicas:
         screen.add(seats, *_row(replica))
+    counts = ("convictions#", "rebuilds#", "last rebuild#", "last without vote#")
+    lives = screen.table("Lives", "replica", "age#", *counts, "under way")
+    for replica in snapshot.replicas:
+        screen.add(lives, *_life(replica, snapshot.recovering))
     notes = list(snapshot.warnings)
     if snapshot.seats_empty:
         notes.append(f"{snapshot.seats_empty} of {len(snapshot.replicas)} seats have no voting replica")
     if snapshot.evidence_dropped:
         notes.append(f"{snapshot.evidence_dropped} records of evidence could not be kept")
     texts = [Text(printable(line)) for line in head]
-    return Group(*texts, seats, *(Text(f"warning: {printable(note)}", style="bold yellow") for note in notes))
+    return Group(*texts, seats, lives, *(Text(f"warning: {printable(note)}", style="bold yellow") for note in notes))
 
 
 def _row(replica: ReplicaSnapshot) -> tuple[object, ...]:
@@ -68,6 +73,34 @@ def _row(replica: ReplicaSnapshot) -> tuple[object, ...]:
         screen.size(replica.resident_bytes),
         f"{replica.cpu_seconds:.1f} s",
         printable(replica.cause) or "-",
+    )
+
+
+def _life(replica: ReplicaSnapshot, recovering: tuple[RecoveringSnapshot, ...]) -> tuple[object, ...]:
+    under_way = [screen.stage(entry.stage, entry.share) for entry in recovering if entry.replica == replica.name]
+    last, without = replica.last_rebuild, replica.last_recovery_seconds
+    return (
+        replica.name,
+        "-" if replica.age_seconds is None else _duration(replica.age_seconds),
+        replica.convictions,
+        replica.rebuilds,
+        "-" if last is None else f"{_duration(last)} ago",
+        "-" if without is None else f"{without:.2f} s",
+        printable(", ".join(under_way)) or "-",
+    )
+
+
+def _checkpoint(snapshot: CellSnapshot) -> str:
+    made = snapshot.checkpoint
+    if made.age_seconds is None:
+        return "no checkpoint yet"
+    return f"checkpoint at slot {made.slot}, {_duration(made.age_seconds)} ago"
+
+
+def _journal(snapshot: CellSnapshot) -> str:
+    journal = snapshot.journal
+    return (
+        "journal off" if journal.sync == "off" else f"journal {journal.sync}, on disk up to slot {journal.synced_slot}"
     )
 
 

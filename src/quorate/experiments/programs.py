@@ -68,6 +68,11 @@ class Program:
         """Its process number, its own until `stop`."""
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
     def until(self, condition: Callable[[], T | None], seconds: float, what: str) -> T:
         """The first value of `condition()` that is not None.
 

@@ -1,5 +1,8 @@
 """The control socket of a running cell: one JSON object a line in, one out, for the owner of the cell alone.
 
+What takes long is *watched*: before its reply come lines `{"progress": {…}}`, at least one every few seconds, so that
+who waits knows that the cell lives. Whoever goes away while watching ends nothing but the watching.
+
 The socket lies in a directory that only its owner may enter. Every wait, line and connection has a bound, so that a
 forgotten client costs the cell nothing. Knows no commands: the cell passes in its handlers.
 """
@@ -8,8 +11,8 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +22,30 @@ from ..trusted.errors import OperatorFault
 
 Message = dict[str, Any]
 Handler = Callable[[Message], Awaitable[Message]]
+Tell = Callable[[Message], None]
+WatchedHandler = Callable[[Message, Tell], Awaitable[Message]]
 
 REQUEST_BYTES_MAX = 65_536
 REPLY_BYTES_MAX = 16_777_216
 CONNECTIONS_MAX = 16
 CONNECTION_SECONDS_MAX = 60.0
+WATCH_SECONDS_MAX = 3_600.0
+HEARTBEAT_SECONDS = 2.0
+# Progress beyond this waits for nobody: it is left out.
+UNREAD_BYTES_MAX = 65_536
 
 _log = structlog.get_logger()
 
 
 class ControlServer:
-    """Serves `handlers`, by the word in a request's `do`, on a UNIX socket at `path`."""
+    """Serves `handlers`, by the word in a request's `do`, on a UNIX socket at `path`; `watched` ones tell progress."""
 
-    def __init__(self, path: Path, handlers: Mapping[str, Handler]) -> None:
+    def __init__(
+        self, path: Path, handlers: Mapping[str, Handler], watched: Mapping[str, WatchedHandler] | None = None
+    ) -> None:
         self._path = path
         self._handlers = handlers
+        self._watched = watched or {}
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -65,15 +77,17 @@ class ControlServer:
             return
         self._connections.add(task)
         try:
-            async with asyncio.timeout(CONNECTION_SECONDS_MAX):
-                await self._converse(reader, writer)
+            async with asyncio.timeout(CONNECTION_SECONDS_MAX) as limit:
+                await self._converse(reader, writer, limit)
         except (TimeoutError, OSError, asyncio.CancelledError):
             pass
         finally:
             self._connections.discard(task)
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: asyncio.Timeout
+    ) -> None:
         while True:
             try:
                 line = await reader.readuntil(b"\n")
@@ -83,25 +97,50 @@ class ControlServer:
                 writer.write(_encode(_failure(f"a request is longer than {REQUEST_BYTES_MAX} bytes")))
                 await writer.drain()
                 return
-            writer.write(_encode(await self._answer(line)))
+            writer.write(_encode(await self._answer(line, writer, limit)))
             await writer.drain()
 
-    async def _answer(self, line: bytes) -> Message:
+    async def _answer(self, line: bytes, writer: asyncio.StreamWriter, limit: asyncio.Timeout) -> Message:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
             return _failure("a request is one JSON object on one line")
         word = request.get("do") if isinstance(request, dict) else None
-        handler = self._handlers.get(word) if isinstance(word, str) else None
-        if handler is None:
-            return _failure(f"unknown request {word!r}", f"known: {', '.join(self._handlers)}")
+        if not isinstance(word, str) or not (word in self._handlers or word in self._watched):
+            return _failure(f"unknown request {word!r}", f"known: {', '.join([*self._handlers, *self._watched])}")
         try:
-            return {"ok": True} | await handler(request)
+            if word in self._handlers:
+                return {"ok": True} | await self._handlers[word](request)
+            return {"ok": True} | await _watch(self._watched[word], request, writer, limit)
         except OperatorFault as fault:
             return _failure(str(fault), fault.hint)
         except Exception as error:  # noqa: BLE001 - the cell votes on, whatever a command did
             _log.exception("control request failed", do=word)
             return _failure(f"{word} failed: {type(error).__name__}: {error}")
+
+
+async def _watch(
+    handler: WatchedHandler, request: Message, writer: asyncio.StreamWriter, limit: asyncio.Timeout
+) -> Message:
+    """The handler's reply, its progress told meanwhile. The handler is cancelled when nobody is there any more."""
+    now = asyncio.get_running_loop().time
+    limit.reschedule(now() + WATCH_SECONDS_MAX)
+
+    def tell(progress: Message) -> None:
+        if writer.transport.get_write_buffer_size() < UNREAD_BYTES_MAX:
+            writer.write(_encode({"progress": progress}))
+
+    work = asyncio.ensure_future(handler(request, tell))
+    try:
+        while not (await asyncio.wait((work,), timeout=HEARTBEAT_SECONDS))[0]:
+            tell({})
+            if writer.transport.is_closing():
+                raise OperatorFault("whoever asked has gone")
+        limit.reschedule(now() + CONNECTION_SECONDS_MAX)
+        return work.result()
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
 
 
 def ask(path: Path, message: Message, timeout: float = 10.0) -> Message:
@@ -110,8 +149,40 @@ def ask(path: Path, message: Message, timeout: float = 10.0) -> Message:
     `timeout` is in seconds, for the whole exchange. Raises `OperatorFault` when the cell does not answer in time,
     answers what is no reply, or refuses (`ok` is false); the refusal's own words and hint travel along.
     """
+    return _exchange(path, message, None, timeout)
+
+
+def watch(path: Path, message: Message, tell: Tell, timeout: float = 30.0) -> Message:
+    """Send one request that takes long and return its reply; what is told of its progress before is given to `tell`.
+
+    `timeout` is in seconds, for each line: a cell that lives tells something. Raises `OperatorFault` as `ask` does.
+    """
+    return _exchange(path, message, tell, timeout)
+
+
+def _exchange(path: Path, message: Message, tell: Tell | None, timeout: float) -> Message:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        pending = bytearray()
+        deadline = time.monotonic() + timeout
+        with _attributed(path, timeout):
+            connection.settimeout(timeout)
+            connection.connect(str(path))
+            connection.sendall(_encode(message))
+        while True:
+            with _attributed(path, timeout):
+                reply = json.loads(_line(connection, pending, deadline))
+            if tell is None or not _is_progress(reply):
+                return _accepted(reply)
+            if reply["progress"]:
+                tell(reply["progress"])
+            deadline = time.monotonic() + timeout
+
+
+@contextmanager
+def _attributed(path: Path, timeout: float) -> Iterator[None]:
+    """What goes wrong here goes wrong between us and the cell."""
     try:
-        reply = json.loads(_exchange(path, _encode(message), timeout))
+        yield
     except TimeoutError:
         raise OperatorFault(f"the cell did not answer within {timeout:g} s", "see its log") from None
     except OSError as error:
@@ -120,26 +191,30 @@ def ask(path: Path, message: Message, timeout: float = 10.0) -> Message:
         raise OperatorFault(
             "the cell answered what is no reply", "do cell and command have the same release?"
         ) from None
+
+
+def _line(connection: socket.socket, pending: bytearray, deadline: float) -> bytes:
+    """The next line, or what came of it. What follows it stays in `pending`."""
+    while (end := pending.find(b"\n")) < 0 and len(pending) <= REPLY_BYTES_MAX:
+        connection.settimeout(max(0.001, deadline - time.monotonic()))
+        received = connection.recv(65_536)
+        if not received:
+            break
+        pending += received
+    line = bytes(pending[: end + 1] if end >= 0 else pending)
+    del pending[: len(line)]
+    return line
+
+
+def _is_progress(reply: object) -> bool:
+    return isinstance(reply, dict) and isinstance(reply.get("progress"), dict) and "ok" not in reply
+
+
+def _accepted(reply: object) -> Message:
     if not isinstance(reply, dict) or reply.get("ok") is not True:
         refused = reply if isinstance(reply, dict) else {}
         raise OperatorFault(str(refused.get("error", "the cell refused")), str(refused.get("hint", "")))
     return reply
-
-
-def _exchange(path: Path, request: bytes, timeout: float) -> bytes:
-    deadline = time.monotonic() + timeout
-    reply = bytearray()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
-        connection.connect(str(path))
-        connection.sendall(request)
-        while not reply.endswith(b"\n") and len(reply) <= REPLY_BYTES_MAX:
-            connection.settimeout(max(0.001, deadline - time.monotonic()))
-            received = connection.recv(65_536)
-            if not received:
-                break
-            reply += received
-    return bytes(reply)
 
 
 def _failure(message: str, hint: str = "") -> Message:

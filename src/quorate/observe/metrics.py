@@ -89,23 +89,53 @@ def _cell_families(snapshot: CellSnapshot) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "quorate_evidence_dropped_total", "Records of evidence that could not be kept.", value=snapshot.evidence_dropped
     )
+    yield from _recovery_families(snapshot)
+
+
+def _recovery_families(snapshot: CellSnapshot) -> Iterator[Metric]:
+    recovering = GaugeMetricFamily("quorate_recovering", "Replicas under way, by stage.", labels=["replica", "stage"])
+    for entry in snapshot.recovering:
+        recovering.add_metric([entry.replica, entry.stage], entry.share)
+    yield recovering
+    yield GaugeMetricFamily(
+        "quorate_exposure_seconds", "The age of the oldest replica that votes.", value=snapshot.exposure_seconds
+    )
+    checkpoint, journal = snapshot.checkpoint, snapshot.journal
+    yield GaugeMetricFamily("quorate_checkpoint_slot", "The newest stable checkpoint's slot.", value=checkpoint.slot)
+    age = GaugeMetricFamily("quorate_checkpoint_age_seconds", "How long ago that checkpoint was made.")
+    if checkpoint.age_seconds is not None:
+        age.add_metric([], checkpoint.age_seconds)
+    yield age
+    yield GaugeMetricFamily("quorate_journal_synced_slot", "The newest slot on disk.", value=journal.synced_slot)
 
 
 def _replica_families(replicas: tuple[ReplicaSnapshot, ...]) -> Iterator[Metric]:
     for family, name, text, value in _BY_REPLICA:
         metric = family(f"quorate_{name}", text, labels=["replica"])
         for replica in replicas:
-            metric.add_metric([replica.name], float(value(replica)))
+            found = value(replica)
+            if found is not None:
+                metric.add_metric([replica.name], float(found))
         yield metric
+    roles = GaugeMetricFamily("quorate_replica_role", "1 for where the replica stands.", labels=["replica", "role"])
+    for replica in replicas:
+        for role in Role:
+            roles.add_metric([replica.name, role.value], float(replica.role == role.value))
+    yield roles
 
 
-_BY_REPLICA: tuple[tuple[Family, str, str, Callable[[ReplicaSnapshot], float]], ...] = (
+_BY_REPLICA: tuple[tuple[Family, str, str, Callable[[ReplicaSnapshot], float | None]], ...] = (
     (CounterMetricFamily, "dissents_total", "Replies that differed from the agreed one.", lambda r: r.dissents),
     (GaugeMetricFamily, "backlog_slots", "Slots decided but not answered yet.", lambda r: r.backlog),
     (GaugeMetricFamily, "replica_up", "1 while the replica votes, 0 otherwise.", lambda r: r.role == VOTING),
     (GaugeMetricFamily, "replica_slot", "The last slot that the replica answered.", lambda r: r.slot),
     (GaugeMetricFamily, "replica_resident_bytes", "The replica's resident memory.", lambda r: r.resident_bytes),
     (CounterMetricFamily, "replica_cpu_seconds_total", "CPU time used by the replica.", lambda r: r.cpu_seconds),
+    (CounterMetricFamily, "convictions_total", "How often the replica was convicted.", lambda r: r.convictions),
+    (CounterMetricFamily, "rebuilds_total", "How often the replica was rebuilt.", lambda r: r.rebuilds),
+    (GaugeMetricFamily, "replica_age_seconds", "How long ago the replica was begun.", lambda r: r.age_seconds),
+    (GaugeMetricFamily, "last_rebuild_seconds", "How long ago it was last rebuilt.", lambda r: r.last_rebuild),
+    (GaugeMetricFamily, "last_recovery_seconds", "From losing its vote to voting.", lambda r: r.last_recovery_seconds),
 )
 
 

@@ -5,27 +5,63 @@ import os
 import signal
 import socket
 import time
+from typing import assert_never
 
 import structlog
 import uvloop
 
-from ..assemble import Cell, Progress, Seat, bind, private_directory
+from ..assemble import Cell, Progress, bind, private_directory
 from ..config import Config
 from ..config_values import Address
 from ..config_warnings import warnings
-from ..domains.port import Usage
+from ..facts import (
+    Fact,
+    JournalLost,
+    RebuildBegan,
+    RebuildDone,
+    RebuildFailed,
+    RebuildPostponed,
+    RevivalBegan,
+    RevivalEnded,
+    StateLost,
+)
+from ..seats import Seat
 from ..trusted.errors import OperatorFault
-from ..trusted.messages import Convicted, Dissented, Notice, QuorumLost, Retired, Role, Spared, Undecided
+from ..trusted.messages import (
+    Convicted,
+    Dissented,
+    Notice,
+    QuorumLost,
+    QuorumRegained,
+    Retired,
+    Role,
+    Seated,
+    ShadowFailed,
+    Spared,
+    StateUnreadable,
+    Undecided,
+)
+from ..trusted.recover import Strategy
 from ..trusted.tally import LATENCY_BOUNDS_NS
 from . import register
-from .control import ControlServer, Message
+from .control import ControlServer, Message, Tell
 from .evidence import EvidenceStore
 from .lock import StateLock
+from .logs import printable
 from .metrics import Latencies, MetricsServer
-from .snapshot import DRAINING, QUORUM_LOST, SERVING, CellSnapshot, ReplicaSnapshot
+from .snapshot import (
+    DRAINING,
+    QUORUM_LOST,
+    SERVING,
+    CellSnapshot,
+    CheckpointSnapshot,
+    JournalSnapshot,
+    RecoveringSnapshot,
+    ReplicaSnapshot,
+)
 
 DIALECT = "redis 7.0"
-NO_USAGE = Usage(0, 0)
+STRATEGIES = [strategy.value for strategy in Strategy if strategy is not Strategy.NONE]
 
 _log = structlog.get_logger()
 
@@ -41,9 +77,12 @@ class Service:
         self._evidence = EvidenceStore(
             config.cell.state, DIALECT, evidence.payloads == "hash", evidence.entries_max, evidence.payload_bytes_max
         )
-        self.cell = Cell(config, self._noticed, progress)
+        self.cell = Cell(config, self._noticed, progress, self._recovered)
         self._entry = register.own_entry(config.cell.name, config.cell.state)
-        self._control = ControlServer(self._entry.control, {"status": self._status, "inject": self._inject})
+        self._control = ControlServer(
+            self._entry.control, {"status": self._status, "inject": self._inject}, {"recover": self._recover}
+        )
+        self._convictions = [0] * len(config.replicas)
         self._metrics: MetricsServer | None = None
         if config.metrics.listen is not None:
             listen = config.metrics.listen
@@ -108,19 +147,53 @@ class Service:
                 _log.error("a slot was closed without f+1 equal replies", slot=notice.slot, reason=reason)
             elif isinstance(notice, QuorumLost):
                 _log.critical("fewer than f+1 replicas vote: clients get errors", voters=notice.voters)
+            elif isinstance(notice, QuorumRegained):
+                _log.warning("f+1 replicas vote again: clients are answered", voters=notice.voters)
+            elif isinstance(notice, StateUnreadable):
+                key, reason = printable(notice.key), notice.reason
+                _log.error("no checkpoint: a key cannot be read", database=notice.database, key=key, reason=reason)
             else:
                 self._noticed_replica(notice, self.cell.seats[notice.seat])
 
-    def _noticed_replica(self, notice: Dissented | Convicted | Retired | Spared, seat: Seat) -> None:
+    def _noticed_replica(
+        self, notice: Dissented | Convicted | Retired | Spared | ShadowFailed | Seated, seat: Seat
+    ) -> None:
         name, variant = seat.replica.name, seat.variant.name
         if isinstance(notice, Dissented):
             self._evidence.record_dissent(notice, name, variant)
             _log.warning("dissent", replica=name, variant=variant, slot=notice.slot)
             return
-        verdict = {Convicted: "convicted", Retired: "retired", Spared: "spared"}[type(notice)]
+        if isinstance(notice, Seated):
+            _log.info("voting", replica=name, variant=variant, slot=notice.slot)
+            return
         if isinstance(notice, Convicted):
+            self._convictions[notice.seat] += 1
             self._evidence.record_conviction(name, variant, notice.cause, notice.slot, notice.now)
-        _log.error(verdict, replica=name, variant=variant, cause=notice.cause.value, slot=notice.slot)
+        told = {Convicted: "convicted", Retired: "retired", Spared: "spared", ShadowFailed: "shadow thrown away"}
+        _log.error(told[type(notice)], replica=name, variant=variant, cause=notice.cause.value, slot=notice.slot)
+
+    def _recovered(self, fact: Fact) -> None:
+        match fact:
+            case RebuildBegan():
+                _log.info("rebuild began", replica=fact.replica, variant=fact.variant, why=fact.why)
+            case RebuildFailed():
+                _log.error("rebuild failed", replica=fact.replica, variant=fact.variant, reason=printable(fact.reason))
+            case RebuildDone():
+                seconds = round(fact.seconds, 3)
+                _log.warning("rebuilt", replica=fact.replica, variant=fact.variant, seconds=seconds)
+            case RebuildPostponed():
+                _log.warning("restart postponed", replica=fact.replica, reason=fact.reason)
+            case RevivalBegan():
+                _log.critical("all replicas begin anew, clients wait", reason=fact.reason)
+            case RevivalEnded(seconds, ""):
+                _log.warning("all replicas were begun anew", seconds=round(seconds, 3))
+            case RevivalEnded(_, reason):
+                _log.critical("the replicas could not be begun anew", reason=printable(reason))
+            case StateLost() | JournalLost():
+                what = "state" if isinstance(fact, StateLost) else "the journal"
+                _log.critical(f"{what} is kept no more", reason=printable(fact.reason))
+            case _:
+                assert_never(fact)
 
     # What observers ask.
 
@@ -131,6 +204,26 @@ class Service:
         await self.cell.inject(str(message.get("replica")), str(message.get("fault")), message.get("on") is not False)
         return {}
 
+    async def _recover(self, message: Message, tell: Tell) -> Message:
+        """Rebuild what is asked for; the reply comes when it votes again. Who stops listening stops no rebuild."""
+        names, strategy = self._wanted(message), message.get("strategy")
+        if strategy is not None and strategy not in STRATEGIES:
+            raise OperatorFault(f"there is no strategy {strategy!r}", f"the strategies are: {', '.join(STRATEGIES)}")
+
+        def progress(replica: str, stage: str, share: float) -> None:
+            tell({"replica": replica, "stage": stage, "share": share})
+
+        if names:
+            await self.cell.recover(names, strategy, progress)
+        return {"recovered": [replica.to_json() for replica in self.snapshot().replicas if replica.name in names]}
+
+    def _wanted(self, message: Message) -> list[str]:
+        """The replica that is named, or all, or those without a vote."""
+        name, is_all = message.get("replica"), message.get("all") is True
+        if name is not None:
+            return [str(name)]
+        return [seat.replica.name for seat in self.cell.seats if is_all or seat.role is not Role.VOTING]
+
     def _latencies(self) -> Latencies:
         tally = self.cell.core.tally
         bounds = tuple(bound / 1e9 for bound in LATENCY_BOUNDS_NS)
@@ -138,32 +231,40 @@ class Service:
 
     def snapshot(self) -> CellSnapshot:
         """The cell at this moment."""
-        config, core = self._config, self.cell.core
-        replicas = tuple(map(self._replica, self.cell.seats))
-        empty = sum(seat.role is not Role.VOTING for seat in self.cell.seats)
+        config, cell, core, now = self._config, self.cell, self.cell.core, time.monotonic()
+        replicas = tuple(self._replica(seat, now) for seat in cell.seats)
+        ages = [replica.age_seconds for replica in replicas if replica.age_seconds is not None]
         return CellSnapshot(
             name=config.cell.name,
             protocol=config.cell.protocol,
             listen=str(self._listen),
             f=config.cell.f,
-            state=DRAINING if self.cell.is_draining else QUORUM_LOST if core.is_lost else SERVING,
+            state=DRAINING if cell.is_draining else QUORUM_LOST if core.is_lost else SERVING,
             pid=os.getpid(),
-            uptime_seconds=time.monotonic() - self._started_at,
+            uptime_seconds=now - self._started_at,
             slot=core.order.next_slot - 1,
             requests=core.tally.requests + core.tally.answered_here,
             agreed=core.tally.decided,
             unanswered=core.tally.unanswered,
             split=core.tally.split,
-            clients=len(self.cell.shell.connections),
+            clients=len(cell.shell.connections),
             drills=config.cell.drills,
-            seats_empty=empty,
+            seats_empty=sum(seat.role is not Role.VOTING for seat in cell.seats),
             evidence_dropped=self._evidence.dropped,
+            exposure_seconds=max(ages, default=0.0),
+            checkpoint=CheckpointSnapshot(cell.keeping.checkpoint_slot, _ago(now, cell.keeping.checkpoint_at)),
+            journal=JournalSnapshot(config.journal.sync, cell.journaling.synced_slot),
+            recovering=tuple(
+                RecoveringSnapshot(seat.replica.name, seat.life.stage, seat.life.share)
+                for seat in cell.seats
+                if seat.life.stage
+            ),
             warnings=warnings(config),
             replicas=replicas,
         )
 
-    def _replica(self, seat: Seat) -> ReplicaSnapshot:
-        core = self.cell.core
+    def _replica(self, seat: Seat, now: float) -> ReplicaSnapshot:
+        core, life = self.cell.core, seat.life
         voter = core.vote.seats[seat.index]
         is_voting = seat.role is Role.VOTING
         answered = voter.owed[0].first if voter.owed else core.vote.frontier
@@ -180,7 +281,17 @@ class Service:
             resident_bytes=seat.usage.resident_bytes if is_voting else 0,
             cpu_seconds=seat.usage.cpu_ns / 1e9,
             guarantees=seat.domain.guarantees,
+            convictions=self._convictions[seat.index],
+            rebuilds=life.rebuilds,
+            age_seconds=now - life.born_at if is_voting else None,
+            last_rebuild=_ago(now, life.last_rebuild_at),
+            last_recovery_seconds=life.last_recovery_seconds,
         )
+
+
+def _ago(now: float, moment: float | None) -> float | None:
+    """How many seconds ago that was, if it was."""
+    return None if moment is None else max(0.0, now - moment)
 
 
 def run(config: Config, progress: Progress) -> int:

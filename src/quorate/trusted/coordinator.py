@@ -7,18 +7,38 @@ every lane) and `reply` (by client); the shell drains both once per turn of its 
 `notices`. `now` is in nanoseconds and never runs backwards.
 """
 
+from .changes import EXTRA
 from .client import Client
 from .distribute import Distribute
+from .errors import invariant
+from .joining import Joining
+from .journal import Entry, Journal
 from .judge import Judge, Reask, Sentence
 from .limits import Limits
-from .messages import Cause, Convicted, Dissented, Notice, QuorumLost, Retired, Role, Spared, Undecided
+from .messages import (
+    Cause,
+    Convicted,
+    Dissented,
+    Notice,
+    QuorumLost,
+    QuorumRegained,
+    Retired,
+    Role,
+    Seated,
+    ShadowFailed,
+    Spared,
+    StateUnreadable,
+    Undecided,
+)
 from .order import Order
 from .protocol import Protocol
 from .quorum import seats_for, votes_needed
 from .reply import Reply
 from .span import Answer, Close, Effect, Span
+from .sweep import Sweep
 from .tally import Tally
-from .vote import Decision, Dissent, Vote
+from .verdicts import Decision, Dissent
+from .vote import Vote
 
 QUORUM_LOST = "fewer than f+1 replicas vote"
 
@@ -37,12 +57,29 @@ class Coordinator:
         self.reply = Reply()
         self.judge = Judge(f, seats, limits.read_dissents_max)
         self.tally = Tally(seats)
+        self.sweep = Sweep(protocol, limits)
+        self.changes = protocol.changes
+        self.journal: Journal | None = None
+        # Slots closed without a decision since the last checkpoint that may have been writes, and why: no replica that
+        # is rebuilt executes them.
+        self.tombstones: dict[int, str] = {}
+        # Whether all replicas are being rebuilt, so that clients wait.
+        self.is_suspended = False
+        self._was_lost = False
+        self._is_replaying = False
+        # Whether so much waits to become durable that nothing more is taken in.
+        self.is_stalled = False
         self.roles = [Role.BOOTING] * seats
+        self.joining = Joining(protocol, self.vote, self.sweep, self.distribute)
         self.notices: list[Notice] = []
         self.readable: list[Client] = []
         self.is_lost = False
         self._held: list[Client] = []
         self._attended_at = 0
+        self._looked_at = 0
+        # Looked at whenever anything comes: an attribute of our own is found faster than one of `limits`.
+        self._attention_ns_max = limits.attention_ns_max
+        self._wait_ns_min = self.vote.wait_ns_min(limits.attention_ns_max // 2)
 
     # Clients.
 
@@ -72,34 +109,157 @@ class Coordinator:
 
     # Replicas.
 
-    def replica_joined(self, seat: int, now: int) -> bytes:
-        """A replica's lane is open, before slot 1: it votes. Returns what its lane must be sent first."""
+    def replica_joined(self, seat: int, now: int, lane: int | None = None) -> bytes:
+        """A replica's lane is open, before any slot is under way: it votes. Returns what its lane is sent first.
+
+        `lane` is the lane's number, that of the seat unless another is given.
+        """
         setup, frames = self.protocol.setup()
-        self.vote.joined(seat, frames, now)
+        self.vote.joined(seat, seat if lane is None else lane, frames, now)
         self.roles[seat] = Role.VOTING
         return setup
 
-    def replica_answered(self, seat: int, data: bytes, now: int) -> None:
-        """A replica's bytes came."""
+    def replica_answered(self, lane: int, data: bytes, now: int) -> None:
+        """A replica's bytes came. A seat's first lane has its number."""
         self._attend(now)
-        self.vote.answered(seat, data, now)
+        self.vote.answered(lane, data, now)
         self._settle(now)
 
-    def replica_lost(self, seat: int, cause: Cause, now: int) -> None:
-        """A replica's lane broke, or its domain ended."""
+    def replica_stopped(self, seat: int, now: int) -> None:
+        """The operator's strategy stops this replica, to start its successor: it votes no more."""
         if self.roles[seat] is Role.VOTING:
-            self._blame(seat, cause, self.vote.frontier, now)
+            self._dismiss(seat, Retired(seat, Cause.RESTART, self.vote.frontier, now), now)
             self._settle(now)
 
-    def lane_is_full(self, seat: int) -> bool:
+    def replica_lost(self, lane: int, cause: Cause, now: int) -> None:
+        """A replica's lane broke, or its domain ended."""
+        seat = self.vote.lanes.get(lane)
+        if seat is not None:
+            self._blame(seat.index, cause, self.vote.frontier, now)
+            self._settle(now)
+
+    def lane_is_full(self, lane: int) -> bool:
         """Whether to stop reading from this replica until others have caught up with it."""
-        return self.vote.is_ahead(seat)
+        return self.vote.is_ahead(lane)
+
+    # Checkpoints, and shadows that join at one.
+
+    def checkpoint_wanted(self, is_urgent: bool, now: int) -> None:
+        """Have the state store brought to one slot, when there is time; `is_urgent`: a rebuild waits for it."""
+        self.sweep.want(is_urgent)
+        self.go_on(now)
+
+    def state_is_miscounted(self, databases: list[int], now: int) -> None:
+        """The store has not as many keys of these databases as the replicas: they are to be read whole."""
+        for database in databases:
+            self.changes.note_whole(database)
+        self.checkpoint_wanted(is_urgent=True, now=now)
+
+    def state_is_lost(self, now: int) -> None:
+        """Nobody keeps state any more: nothing is noted, and there are no checkpoints."""
+        self.changes.forget()
+        self.sweep.stop()
+        self._resume(now)
+
+    def stalled(self, is_stalled: bool, now: int) -> None:
+        """Whether what waits to become durable is over its limit."""
+        self.is_stalled = is_stalled
+        if not is_stalled:
+            self._resume(now)
+
+    def begin_at(self, slot: int) -> None:
+        """The replicas hold the state of `slot`, and no client has come yet: the next slot is the one after it."""
+        invariant(not self.vote.awaiting and slot + 1 >= self.order.next_slot, "a cell begins at one slot")
+        self.order.next_slot = slot + 1
+        self.vote.frontier = slot + 1
+
+    def can_replay(self) -> bool:
+        """Whether more may be replayed now."""
+        return not self.order.is_full()
+
+    def replay(self, entry: Entry, now: int) -> None:
+        """Execute again what the journal holds, as slots of the cell's own, which are not journaled once more."""
+        self.changes.note_again(entry.changes)
+        for _, kind, extra in entry.changes:
+            if kind == EXTRA:
+                self.protocol.adopt_extra(extra)
+        if entry.requests:
+            span = Span(None, entry.requests, entry.mode, True)
+            span.frames = entry.frames
+            self._is_replaying = True
+            self._ask(span, now)
+            self._is_replaying = False
+
+    def suspend(self, now: int) -> None:
+        """All replicas are to be rebuilt: what is under way is closed, and clients wait until `resume`."""
+        self.is_suspended = True
+        self._was_lost, self.is_lost = self.is_lost, False
+        while self.vote.awaiting:
+            self.vote.close_all(now)
+            self._settle(now)
+        self.vote.restart()
+        self.distribute.restart()
+        self.sweep.restart()
+        self.joining.clear()
+        self.roles = [Role.BOOTING] * len(self.roles)
+        for seat in range(len(self.roles)):
+            self.judge.forgive(seat)
+
+    def lose(self, now: int) -> None:
+        """The replicas could not be rebuilt: the cell cannot decide anything."""
+        self.is_lost = True
+        self.notices.append(QuorumLost(0, now))
+        self.is_suspended = False
+        self._resume(now)
+
+    def resume(self, now: int) -> None:
+        """The replicas hold the state of all that was decided: clients are served again."""
+        self.is_suspended = False
+        if self._was_lost:
+            self._was_lost = False
+            self.notices.append(QuorumRegained(self.vote.voters(), now))
+        self._resume(now)
+
+    def checkpoint_kept(self, slot: int) -> None:
+        """A checkpoint is kept: what lies before it is executed by nobody any more."""
+        self.tombstones = {buried: reason for buried, reason in self.tombstones.items() if buried > slot}
+
+    def shadow_waits(self, lane: int, seat: int, now: int) -> None:
+        """A shadow for `seat` has almost the cell's state: from the next checkpoint on it is sent all slots.
+
+        What it is to be sent must be kept until `shadow_sealed`.
+        """
+        self.joining.wait(lane, seat)
+        self.go_on(now)
+
+    def shadow_sealed(self, lane: int, now: int) -> bytes:
+        """The shadow holds the checkpoint's state, and is sent what was kept. Returns what goes before that."""
+        setup = self.joining.seal(lane, now)
+        self.go_on(now)
+        return setup
+
+    def shadow_left(self, lane: int, seat: int, now: int) -> None:
+        """The shadow for `seat` was given up before it voted."""
+        self.joining.leave(lane, seat)
+        self.go_on(now)
+
+    def go_on(self, now: int) -> None:
+        """Order the next state reads. Never while effects are being performed: writes are noted before their order."""
+        sweep = self.sweep
+        if not sweep.is_due(now) or self.is_lost or self.is_suspended:
+            return
+        spans = sweep.next_spans(now)
+        for span in spans:
+            self._ask(span, now)
+        if sweep.is_closing():
+            self.joining.begin(now)
+        sweep.asked(spans, self.order.next_slot - 1)
 
     # What is to be sent.
 
     def has_output(self, now: int) -> bool:
         """Whether anything is to be sent or told before the next entry."""
-        return bool(self.reply.ready or self.readable or self.notices) or self.is_batch_due(now)
+        return bool(self.reply.ready or self.readable or self.notices or self.sweep.effects) or self.is_batch_due(now)
 
     def is_batch_due(self, now: int) -> bool:
         """Whether the requests that gathered are to be written to the lanes now."""
@@ -107,27 +267,43 @@ class Coordinator:
 
     # Time.
 
-    def next_deadline(self) -> int:
-        """When to call `woken` at the latest (ns), or 0: never."""
-        due = self.vote.next_deadline()
+    def next_deadline(self, is_vote_known: bool = False) -> int:
+        """When to call `woken` at the latest (ns), or 0: never. `is_vote_known`: leave out what the vote waits for."""
+        due = 0 if is_vote_known else self.vote.next_deadline()
         if due:
             due = min(due, self._attended_at + self.limits.attention_ns_max // 2)
-        for other in (self.protocol.next_deadline(), self.distribute.next_deadline()):
+        if self.is_suspended:
+            return due
+        sweep_due = 0 if self.is_lost else self.sweep.next_deadline()
+        for other in (self.protocol.next_deadline(), self.distribute.next_deadline(), sweep_due):
             if other and (other < due or not due):
                 due = other
         return due
+
+    def deadline_before(self, wake_at: int) -> int:
+        """As `next_deadline`, for a caller whom an earlier answer of this made wake at `wake_at` (ns; 0: at no time).
+
+        No wait of the vote is shorter than `_wait_ns_min`. So what it began to wait for since it was last looked at
+        needs no look before `wake_at`, when that comes soon enough.
+        """
+        if wake_at and wake_at - self._looked_at <= self._wait_ns_min:
+            return self.next_deadline(is_vote_known=True)
+        self._looked_at = self._attended_at
+        return self.next_deadline()
 
     def woken(self, now: int) -> None:
         """Time passed."""
         self._attend(now)
         self.vote.expire(now)
         self._settle(now)
-        self._perform(self.protocol.woken(now), now)
-        self._resume(now)
+        if not self.is_suspended:
+            self._perform(self.protocol.woken(now), now)
+            self._resume(now)
+            self.go_on(now)
 
     def _attend(self, now: int) -> None:
         """A cell that was itself stopped or starved has heard nobody: silence in that time is no one's fault."""
-        if now - self._attended_at > self.limits.attention_ns_max:
+        if now - self._attended_at > self._attention_ns_max:
             self.vote.excuse(now)
         self._attended_at = now
 
@@ -148,13 +324,15 @@ class Coordinator:
     def _ask(self, span: Span, now: int) -> None:
         if span.owner is not None:
             span.owner.asked += span.count
-        self.tally.requests += span.count
+            self.tally.requests += span.count
         self.order.admit(span, now)
+        if span.is_write and self.journal is not None and not self._is_replaying:
+            self.journal.append(span, self.changes.take_recent())
         self.distribute.send(span)
         self.vote.expect(span)
 
     def _settle(self, now: int) -> None:
-        """Act on what the vote found: decisions first, then guilt, until nothing is left."""
+        """Act on what the vote found: decisions first, then guilt, then who takes a seat, until nothing is left."""
         vote = self.vote
         while vote.decisions or vote.dissents or vote.faults:
             decisions, vote.decisions = vote.decisions, []
@@ -166,15 +344,34 @@ class Coordinator:
             faults, vote.faults = vote.faults, []
             for fault in faults:
                 self._blame(fault.seat, fault.cause, fault.slot, now)
+        if vote.shadows and self._seat_shadows(now):
+            # Their votes may decide something.
+            self._settle(now)
+            return
         if self._held:
             self._resume(now)
+        if self.sweep.is_wanted:
+            self.go_on(now)
 
     def _decided(self, decision: Decision, now: int) -> None:
         span = decision.span
         self.order.decided(span, decision.first, decision.count)
+        if span.owner is None and self.sweep.is_asking(span):
+            self._swept(decision, now)
+            return
         data = self._told(decision, now)
         if span.owner is not None:
             self.reply.release(span.owner, data, decision.count)
+
+    def _swept(self, decision: Decision, now: int) -> None:
+        """A state read was decided, or closed."""
+        if decision.data is None:
+            effects: list[Effect] = []
+            self._undecided(decision, now, effects)
+            self._perform(effects, now)
+        self.sweep.told(decision.span, decision.first, decision.count, decision.data, now)
+        for (database, key), reason in self.sweep.given_up():
+            self.notices.append(StateUnreadable(database, key, reason, now))
 
     def _told(self, decision: Decision, now: int) -> bytes:
         """What the owner of decided slots is told."""
@@ -197,13 +394,24 @@ class Coordinator:
         self.tally.split += is_split
         self.tally.unanswered += not is_split
         request = decision.span.request_at(decision.first)
-        self.notices.append(Undecided(decision.first, request, is_split, now))
+        if decision.span.is_write:
+            self._bury(decision.first, decision.reason, now)
+        self.notices.append(Undecided(decision.first, request, decision.span.is_write, is_split, now))
         return self.protocol.abandon(decision.span, decision.first, decision.reason, now, effects)
+
+    def _bury(self, slot: int, reason: str, now: int) -> None:
+        """Nobody executes this slot again. That is on disk before its owner is told."""
+        self.tombstones[slot] = reason
+        if self.journal is not None:
+            self.journal.tombstone(slot, reason, now)
 
     # Guilt.
 
     def _dissented(self, dissent: Dissent, now: int) -> None:
         span = dissent.span
+        if dissent.seat >= len(self.roles):
+            self._fail_shadow(dissent.seat - len(self.roles), Cause.WRONG_SHADOW, dissent.slot, now)
+            return
         request = span.request_at(dissent.slot)
         self.tally.dissents[dissent.seat] += 1
         self.notices.append(
@@ -219,6 +427,9 @@ class Coordinator:
             self._ask(self.judge.reask(dissent), now)
 
     def _blame(self, seat: int, cause: Cause, slot: int, now: int) -> None:
+        if seat >= len(self.roles):
+            self._fail_shadow(seat - len(self.roles), cause, slot, now)
+            return
         if self.roles[seat] is not Role.VOTING:
             return
         sentence = self.judge.sentence(cause, self.vote.voters())
@@ -226,20 +437,48 @@ class Coordinator:
             self.notices.append(Spared(seat, cause, slot, now))
             self.vote.spared(seat, now)
             return
-        if sentence is Sentence.RETIRE:
-            self.roles[seat] = Role.RETIRED
-            self.notices.append(Retired(seat, cause, slot, now))
-        else:
-            self.roles[seat] = Role.CONVICTED
-            self.notices.append(Convicted(seat, cause, slot, now))
+        is_retired = sentence is Sentence.RETIRE
+        self._dismiss(seat, Retired(seat, cause, slot, now) if is_retired else Convicted(seat, cause, slot, now), now)
+
+    def _dismiss(self, seat: int, notice: Retired | Convicted, now: int) -> None:
+        self.roles[seat] = Role.RETIRED if isinstance(notice, Retired) else Role.CONVICTED
+        self.notices.append(notice)
         self.vote.removed(seat, now)
         if self.vote.voters() < votes_needed(self.f) and not self.is_lost:
             self.is_lost = True
             self.notices.append(QuorumLost(self.vote.voters(), now))
 
+    # Shadows.
+
+    def _fail_shadow(self, seat: int, cause: Cause, slot: int, now: int) -> None:
+        if self.vote.shadow_of(seat) is not None:
+            self.vote.shadow_removed(seat)
+            self.notices.append(ShadowFailed(seat, cause, slot, now))
+
+    def _seat_shadows(self, now: int) -> bool:
+        """Each shadow that has answered all that is decided, and always rightly, takes its seat; whether one did."""
+        has_seated = False
+        for shadow in list(self.vote.shadows):
+            if not self.vote.is_level(shadow):
+                continue
+            has_seated = True
+            slot = self.vote.frontier
+            seat = self.vote.seated(shadow, now)
+            self.roles[seat] = Role.VOTING
+            self.judge.forgive(seat)
+            self.notices.append(Seated(seat, slot, now))
+            if self.is_lost and self.vote.voters() >= votes_needed(self.f):
+                self.is_lost = False
+                self.notices.append(QuorumRegained(self.vote.voters(), now))
+        return has_seated
+
     # Admission.
 
     def _must_wait(self, client: Client, now: int) -> bool:
+        if self.changes.size > self.limits.changes_bytes_max // 2:
+            self.sweep.want(is_urgent=False)
+        if self.is_suspended or self.is_stalled or self.changes.size > self.limits.changes_bytes_max:
+            return True
         return self.order.is_full() or client.pending >= self.limits.client_pending_max or self.vote.is_throttled(now)
 
     def _hold(self, client: Client, data: bytes) -> None:

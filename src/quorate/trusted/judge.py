@@ -10,7 +10,7 @@ from enum import Enum
 from .messages import Cause
 from .quorum import may_lose_a_voter
 from .span import Form, Span
-from .vote import Dissent
+from .verdicts import Dissent
 
 
 class Sentence(Enum):
@@ -62,6 +62,10 @@ class Judge:
         if self._read_dissents[dissent.seat] >= self._read_dissents_max:
             return Cause.WRONG_READS
         return None
+
+    def forgive(self, seat: int) -> None:
+        """Another replica has this seat: nothing is held against it."""
+        self._read_dissents[seat] = 0
 
     def reask(self, dissent: Dissent) -> Span:
         """The read that a replica dissented on, as a new request of the cell itself."""

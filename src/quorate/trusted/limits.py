@@ -73,9 +73,18 @@ class Limits:
     decision_ns_max: int = 30 * SECOND_NS
     attention_ns_max: int = 1 * SECOND_NS
 
+    # What changed since the last checkpoint, and how much of it is read at once.
+    changes_bytes_max: int = 64 * MIB
+    sweep_keys_max: int = 256
+    sweep_bytes: int = 256 * KIB
+    closing_keys_max: int = 512
+
     # When a replica that was wrong about reads only is convicted all the same.
     read_dissents_max: int = 3
     step_retries_max: int = 64
+
+    # How long a rebuild that failed waits, at most, before it is tried again.
+    rebuild_retry_ns_max: int = 60 * SECOND_NS
 
     # What the replicas' memory may grow to before growing writes are refused; 0 means no limit.
     memory_bytes_max: int = 0

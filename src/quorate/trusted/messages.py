@@ -31,6 +31,8 @@ class Cause(Enum):
     LAG = "too far behind"
     BACKLOG = "more unanswered than can be kept"
     REFUSED = "it refused its lane's setup"
+    RESTART = "stopped to be started again"
+    WRONG_SHADOW = "wrong reply while it was prepared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Undecided:
 
     slot: int
     request: bytes
+    is_write: bool
     is_split: bool
     now: int
 
@@ -94,4 +97,52 @@ class QuorumLost:
     now: int
 
 
-Notice = Dissented | Convicted | Retired | Spared | Undecided | QuorumLost
+@dataclass(frozen=True, slots=True)
+class ShadowFailed:
+    """The replica that was prepared for a seat is no good: it is thrown away. Its seat is as it was."""
+
+    seat: int
+    cause: Cause
+    slot: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seated:
+    """A shadow took its seat, before `slot`: it votes, and whoever had the seat is retired."""
+
+    seat: int
+    slot: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuorumRegained:
+    """At least f+1 replicas vote again: clients are answered."""
+
+    voters: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateUnreadable:
+    """There is no checkpoint, because the state of this key cannot be read, and why."""
+
+    database: int
+    key: bytes
+    reason: str
+    now: int
+
+
+Notice = (
+    Dissented
+    | Convicted
+    | Retired
+    | Spared
+    | Undecided
+    | QuorumLost
+    | ShadowFailed
+    | Seated
+    | QuorumRegained
+    | StateUnreadable
+)

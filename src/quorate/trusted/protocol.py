@@ -4,6 +4,7 @@ A protocol turns a client's bytes into effects, finds where replies end, and kno
 connection state. It never talks to a replica by itself: what must be executed becomes a `Span`.
 """
 
+from .changes import Change, Changes, Part
 from .client import Client
 from .span import Effect, Span
 
@@ -37,7 +38,9 @@ class Scanner:
 
 
 class Protocol:
-    """One protocol's dialect, with the state of all its connections."""
+    """One protocol's dialect, with the state of all its connections. `changes` is where it notes what writes change."""
+
+    changes: Changes
 
     def scanner(self) -> Scanner:
         """A new scanner, for one lane."""
@@ -49,6 +52,10 @@ class Protocol:
 
     def memory_measured(self, is_full: bool) -> None:
         """Whether the replicas' memory is at its limit, so that writes which may grow it are to be refused."""
+        raise NotImplementedError
+
+    def journal_measured(self, is_full: bool) -> None:
+        """Whether the journal has no room on its disk, so that all writes are to be refused."""
         raise NotImplementedError
 
     def setup(self) -> tuple[bytes, int]:
@@ -96,4 +103,50 @@ class Protocol:
 
     def woken(self, now: int) -> list[Effect]:
         """Time passed: what follows from it."""
+        raise NotImplementedError
+
+    # Abstract state (docs/adr/0009-state-by-vote.md).
+
+    def read_state(self, keys: list[Change]) -> list[Span]:
+        """Spans of the cell's own that read the state of these keys, in this order."""
+        raise NotImplementedError
+
+    def state_asked(self, span: Span, first: int, count: int) -> list[Change]:
+        """The keys that `count` slots of `span` from `first` on asked for."""
+        raise NotImplementedError
+
+    def take_state(self, span: Span, first: int, count: int, data: bytes) -> list[Part]:
+        """What `data`, agreed for `count` slots of `span` from `first` on, told of their keys."""
+        raise NotImplementedError
+
+    def count_state(self, database: int) -> Span:
+        """A span of the cell's own that asks how many keys `database` has."""
+        raise NotImplementedError
+
+    def counted(self, data: bytes) -> int | None:
+        """The number that such a span was answered, or None if it was an error."""
+        raise NotImplementedError
+
+    def list_state(self, database: int) -> Span:
+        """A span of the cell's own that asks for the names of all keys of `database`."""
+        raise NotImplementedError
+
+    def listed(self, data: bytes) -> list[bytes] | None:
+        """The names that such a span was answered, or None if it was an error."""
+        raise NotImplementedError
+
+    def extras(self) -> bytes:
+        """What belongs to the state and is in no key, for `adopt_extras`."""
+        raise NotImplementedError
+
+    def adopt_extras(self, extras: bytes) -> None:
+        """The cell starts from kept state, with these extras. Raises `ValueError` if nobody can have written them."""
+        raise NotImplementedError
+
+    def adopt_extra(self, extra: bytes) -> None:
+        """What the journal says that a write brought into the state, beside keys."""
+        raise NotImplementedError
+
+    def learn(self, database: int, key: bytes, held: int) -> None:
+        """The cell starts from kept state, in which `key` has the deadline `held`, as replicas hold it (ms)."""
         raise NotImplementedError

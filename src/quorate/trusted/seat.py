@@ -56,6 +56,7 @@ class Seat:
 
     `is_garbled` says that what comes next in its buffer is no reply, `is_broken` that it was reported for what makes
     its lane useless; either way nothing more is read from it. `oldest` is the first *decided* segment that it owes.
+    A shadow begins at slot `begins_at`; while it is held, its lane is not written to.
     `throttles_since` and `excused_at` are in nanoseconds: since when requests are held back for it (0: they are not),
     and from when on its silence counts.
     """
@@ -65,6 +66,9 @@ class Seat:
         self.scanner = scanner
         self.buffer = bytearray()
         self.is_voting = False
+        self.is_shadow = False
+        self.is_held = False
+        self.begins_at = 0
         self.is_garbled = False
         self.is_broken = False
         self.is_skipping = False
@@ -181,6 +185,7 @@ class Seat:
     def clear(self) -> None:
         """It votes no more: nothing of it is kept."""
         self.is_voting = False
+        self.is_shadow = False
         self.buffer = bytearray()
         self.owed.clear()
         self.owed_slots = 0

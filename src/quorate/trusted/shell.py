@@ -8,18 +8,37 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
-from .client import Client
+from .changes import StoreEffect
+from .connection import Connection, Connections
 from .coordinator import Coordinator
+from .gate import Gate
 from .messages import Cause, Notice, Role
+from .turn import Turn
 
-TOO_MANY_CLIENTS = b"-ERR max number of clients reached\r\n"
-WRITE_HIGH_WATER_BYTES = 256 * 1024
 DRAIN_POLL_SECONDS = 0.005
 
 # What a fault drill does to a replica's bytes on their way to the core (see quorate.drills); None for nothing.
 Edge = Callable[[bytes, Callable[[bytes], None]], None]
+
+
+class JournalPort(Protocol):
+    """What the shell needs of the journal's file."""
+
+    def write(self) -> None:
+        """Write what the core appended in this turn, without waiting until it is durable."""
+
+    def may_release(self, slot: int) -> bool:
+        """Whether replies to slots up to `slot` may leave."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether requests must wait, because room is only being made."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether writes must be refused, because the disk has no room."""
 
 
 class Clock:
@@ -33,90 +52,16 @@ class Clock:
         return self._offset + time.monotonic_ns()
 
 
-class Connection(asyncio.Protocol):
-    """One client's socket."""
-
-    def __init__(self, shell: "Shell") -> None:
-        self._shell = shell
-        self._is_reading = True
-        self.stalled_at = 0
-        self.transport: asyncio.Transport
-        self.client: Client
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came."""
-        # uvloop's transports are Transports by shape alone.
-        self.transport = cast(asyncio.Transport, transport)
-        self.transport.set_write_buffer_limits(high=WRITE_HIGH_WATER_BYTES)
-        peer = transport.get_extra_info("peername")
-        address = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) and len(peer) >= 2 else "local"
-        self.client = self._shell.enter(self, address)
-
-    def data_received(self, data: bytes) -> None:
-        """A client's bytes came."""
-        shell = self._shell
-        if shell.is_draining:
-            return
-        shell.core.client_sent(self.client, data, shell.now())
-        shell.send_soon(1)
-        inbox = self.client.inbox
-        if inbox and self._is_reading and sum(map(len, inbox)) > shell.core.limits.client_inbox_bytes_max:
-            self._is_reading = False
-            self.transport.pause_reading()
-
-    def read_on(self) -> None:
-        """The core took what it had kept waiting, so there is room for more, unless the client does not read."""
-        if not self.stalled_at:
-            self.read_all()
-
-    def read_all(self) -> None:
-        """Read, whatever there is."""
-        if not self._is_reading and not self.transport.is_closing():
-            self._is_reading = True
-            self.transport.resume_reading()
-
-    def send(self, parts: list[bytes]) -> None:
-        """Send what the core put out for this client."""
-        self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
-        if self.stalled_at:
-            self._shell.check_output(self)
-
-    def pause_writing(self) -> None:
-        """The client does not read as fast as it asks: read no more from it."""
-        self.stalled_at = self._shell.clock.now()
-        self._shell.stalled[self.client.number] = self
-        if self._is_reading:
-            self._is_reading = False
-            self.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """The client reads again."""
-        self.stalled_at = 0
-        self._shell.stalled.pop(self.client.number, None)
-        if not self.client.inbox:
-            self.read_on()
-
-    def eof_received(self) -> bool:
-        """The client will send no more: it still gets what it is owed, unless it waits for what others may do."""
-        client = self.client
-        if client.is_waiting or not (client.pending or client.inbox):
-            return False
-        self._shell.core.reply.close(client)
-        self._shell.schedule()
-        return True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """A client went."""
-        self._shell.leave(self)
-
-
 class Lane(asyncio.Protocol):
     """One replica's socket. A drill may stand at its edge."""
 
-    def __init__(self, shell: "Shell", seat: int) -> None:
+    def __init__(self, shell: "Shell", number: int) -> None:
         self._shell = shell
-        self.seat = seat
+        self.number = number
         self.edge: Edge | None = None
+        # What a shadow is to be sent once it holds the state of the slot before; None: it is sent all at once.
+        self.kept: list[bytes] | None = None
+        self.kept_bytes = 0
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -139,20 +84,34 @@ class Lane(asyncio.Protocol):
         shell = self._shell
         if shell.is_ending:
             return
-        now = shell.now()
-        shell.core.replica_answered(self.seat, data, now)
-        if shell.core.lane_is_full(self.seat):
+        turn = shell.turn
+        now = turn.now()
+        if turn.answered(self.number, data, now):
             shell.pause(self)
-        if shell.paused or shell.core.has_output(now):
-            shell.send_soon(0)
+        turn.send_if_any(now, bool(shell.paused))
 
     def pause_writing(self) -> None:
         """The replica has not taken anything for longer than requests may be under way."""
-        self._shell.lane_broke(self.seat, Cause.MUTE)
+        self._shell.lane_broke(self.number, Cause.MUTE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The lane broke, or was closed by us."""
-        self._shell.lane_broke(self.seat, Cause.CRASH)
+        self._shell.lane_broke(self.number, Cause.CRASH)
+
+    def begin(self, data: bytes) -> None:
+        """These bytes are the first that the replica is to be sent: keep them."""
+        self.kept = [data]
+        self.kept_bytes = len(data)
+
+    def write(self, data: bytes) -> None:
+        """Send to the replica, or keep for it."""
+        if self.kept is None:
+            self.transport.write(data)
+            return
+        self.kept.append(data)
+        self.kept_bytes += len(data)
+        if self.kept_bytes > self._shell.core.limits.lag_bytes_max:
+            self._shell.lane_broke(self.number, Cause.LAG)
 
 
 class Shell:
@@ -161,19 +120,24 @@ class Shell:
     def __init__(self, core: Coordinator, on_notices: Callable[[list[Notice]], None]) -> None:
         self.core = core
         self.clock = Clock()
+        # The lanes of those who vote, by seat, and of shadows that follow, by lane.
         self.lanes: dict[int, Lane] = {}
-        self.connections: dict[int, Connection] = {}
-        self.stalled: dict[int, Connection] = {}
+        self.shadows: dict[int, Lane] = {}
+        self._lanes_seen = len(core.roles)
         self.paused: dict[int, Lane] = {}
+        # What becomes of the state that was read: nothing, where none is kept.
+        self.on_state: Callable[[list[StoreEffect]], None] = list[StoreEffect].clear
+        # Where the journal is written, None where there is none, and what waits for it.
+        self.journal_file: JournalPort | None = None
+        self.gate = Gate()
         self._on_notices = on_notices
         self._loop = asyncio.get_running_loop()
-        self._is_scheduled = False
-        self._turn_at = 0
-        self._is_busy = False
+        self._is_full = False
+        self.turn = Turn(core, self.clock.now, self._loop.call_soon, self._flush)
+        self.clients = Connections(self.turn)
+        self.connections = self.clients.by_number
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
-        self._clients_seen = 0
-        self.is_draining = False
         self.is_ending = False
         self._server: asyncio.Server | None = None
 
@@ -181,73 +145,96 @@ class Shell:
 
     async def listen(self, sock: socket.socket) -> None:
         """Serve clients on a bound socket."""
-        self._server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=4096)
+        self._server = await self._loop.create_server(self._meet, sock=sock, backlog=4096)
+
+    def _meet(self) -> asyncio.Protocol:
+        # A protocol by shape alone: the loop calls its methods, and never asks for its class.
+        return cast(asyncio.Protocol, Connection(self.clients))
 
     async def adopt(self, seat: int, sock: socket.socket) -> Lane:
-        """A replica's connected socket becomes its lane, and the replica votes."""
-        _, lane = await self._loop.create_connection(lambda: Lane(self, seat), sock=sock)
+        """A replica's connected socket becomes its lane, and the replica votes from the next slot on."""
+        number = seat if seat not in self.lanes else self._next_number()
+        _, lane = await self._loop.create_connection(lambda: Lane(self, number), sock=sock)
         self.lanes[seat] = lane
-        setup = self.core.replica_joined(seat, self.clock.now())
+        setup = self.core.replica_joined(seat, self.clock.now(), number)
         if setup:
             lane.transport.write(setup)
         return lane
 
-    def enter(self, connection: Connection, address: str) -> Client:
-        """A client came; past the limit it is told so and goes."""
-        self._clients_seen += 1
-        client = Client(self._clients_seen, address)
-        self.core.client_connected(client, self.now())
-        if len(self.connections) >= self.core.limits.clients_max:
-            connection.transport.write(TOO_MANY_CLIENTS)
-            connection.transport.close()
-        self.connections[client.number] = connection
-        return client
+    def _next_number(self) -> int:
+        self._lanes_seen += 1
+        return self._lanes_seen - 1
 
-    def leave(self, connection: Connection) -> None:
-        """A client went."""
-        number = connection.client.number
-        self.connections.pop(number, None)
-        self.stalled.pop(number, None)
-        self.core.client_left(connection.client, self.now())
+    async def adopt_shadow(self, sock: socket.socket) -> Lane:
+        """A connected socket becomes the lane of a shadow. Nothing is sent on it yet."""
+        number = self._next_number()
+        _, lane = await self._loop.create_connection(lambda: Lane(self, number), sock=sock)
+        lane.kept = []
+        return lane
 
-    def lane_broke(self, seat: int, cause: Cause) -> None:
+    def begin(self, lane: Lane, seat: int) -> None:
+        """A shadow has almost the cell's state: from the next checkpoint on, keep for it what is to be sent."""
+        self.shadows[lane.number] = lane
+        self.core.shadow_waits(lane.number, seat, self.now())
+        self.schedule()
+
+    def release(self, lane: Lane) -> None:
+        """A shadow holds the state of the checkpoint: send what was kept, and from now on all."""
+        setup = self.core.shadow_sealed(lane.number, self.now())
+        kept, lane.kept = lane.kept, None
+        lane.transport.write(b"".join([setup, *(kept or ())]))
+        self.schedule()
+
+    def give_up(self, lane: Lane, seat: int) -> None:
+        """A shadow is thrown away."""
+        self.shadows.pop(lane.number, None)
+        self.paused.pop(lane.number, None)
+        self.core.shadow_left(lane.number, seat, self.now())
+        lane.transport.abort()
+        self.schedule()
+
+    def seat(self, lane: Lane, seat: int) -> Lane | None:
+        """A shadow took its seat: its lane is the seat's. Returns whose the seat was."""
+        old = self.lanes.get(seat)
+        self.lanes[seat] = self.shadows.pop(lane.number)
+        if old is not None:
+            self.paused.pop(old.number, None)
+            old.transport.abort()
+        return old
+
+    def lane_broke(self, number: int, cause: Cause) -> None:
         """A replica cannot be reached any more."""
         if self.is_ending:
             return
-        self.core.replica_lost(seat, cause, self.now())
+        self.core.replica_lost(number, cause, self.now())
         self.schedule()
 
     # Once per turn.
 
     def now(self) -> int:
         """The time (ns): read once in a turn that ends with sending, however much comes in it."""
-        return self._turn_at if self._is_scheduled else self.clock.now()
+        return self.turn.now()
 
     def schedule(self) -> None:
         """See to it that what the core puts out in this turn is sent at its end."""
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            self._turn_at = self.clock.now()
-            self._loop.call_soon(self._flush)
-
-    def send_soon(self, idle_slots: int) -> None:
-        """Send at the end of this turn; at once where one client alone is at work and nothing could gather."""
-        if self._is_scheduled:
-            return
-        if self._is_busy or self.core.order.inflight_slots > idle_slots:
-            self.schedule()
-        else:
-            self._flush()
+        self.turn.schedule()
 
     def _flush(self) -> None:
-        self._is_scheduled = False
+        self.turn.is_scheduled = False
         core = self.core
+        if self.journal_file is not None:
+            # What was ordered is written before anything follows from it.
+            self.journal_file.write()
+            self._check_room(self.journal_file)
         if core.is_batch_due(self.clock.now()):
             self._write_lanes(core.distribute.take())
         if core.reply.ready:
             self._write_clients()
         if core.readable:
-            self._read_on()
+            self.clients.read_on()
+        if core.sweep.effects:
+            effects, core.sweep.effects = core.sweep.effects, []
+            self.on_state(effects)
         if core.notices:
             notices, core.notices = core.notices, []
             self._on_notices(notices)
@@ -255,64 +242,73 @@ class Shell:
             self._resume_lanes()
         self._arm()
 
+    def _check_room(self, journal_file: JournalPort) -> None:
+        is_full = journal_file.is_full
+        if is_full != self._is_full:
+            self._is_full = is_full
+            self.core.protocol.journal_measured(is_full)
+        is_stalled = (journal_file.is_short and not is_full) or self._holds_too_much()
+        if is_stalled != self.core.is_stalled:
+            self.core.stalled(is_stalled, self.now())
+
+    def _holds_too_much(self) -> bool:
+        return self.gate.size > self.core.limits.clients_output_bytes_max
+
+    def synced(self) -> None:
+        """More of the journal is durable, or has room: let go what waited for that."""
+        if self.journal_file is None or self.is_ending:
+            return
+        for held in self.gate.release(self.journal_file.may_release):
+            self.clients.send(held.client, held.parts, held.is_closing)
+        if self.core.is_stalled or self._is_full:
+            self.schedule()
+
     def _write_lanes(self, data: bytes) -> None:
         roles = self.core.roles
         for seat, lane in self.lanes.items():
-            if roles[seat] is Role.VOTING:
+            # A shadow that voted in this turn still has its own lane among the shadows; the seat's may be closed.
+            if roles[seat] is Role.VOTING and not lane.transport.is_closing():
                 lane.transport.write(data)
+        if self.shadows:
+            self._write_shadows(data)
+
+    def _write_shadows(self, data: bytes) -> None:
+        """Shadows that begin in these bytes are sent what is from their first slot on, others everything."""
+        begins_at = self.core.distribute.begins_at
+        for lane in self.shadows.values():
+            if begins_at >= 0 and lane.number in self.core.joining.begun:
+                lane.begin(data[begins_at:])
+            elif lane.number in self.core.vote.lanes:
+                lane.write(data)
 
     def _write_clients(self) -> None:
-        ready, self.core.reply.ready = self.core.reply.ready, []
-        self._is_busy = len(ready) > 1
-        connections = self.connections
-        for client in ready:
-            parts = client.out
-            client.out = []
-            connection = connections.get(client.number)
-            if connection is None or connection.transport.is_closing():
-                continue
-            if parts:
-                connection.send(parts)
-            if client.is_closing:
-                connection.transport.close()
-
-    def _read_on(self) -> None:
-        readable, self.core.readable = self.core.readable, []
-        for client in readable:
-            connection = self.connections.get(client.number)
-            if connection is not None and not client.inbox:
-                connection.read_on()
+        """No reply leaves before all earlier slots are durable, and none overtakes another."""
+        slot = self.core.vote.frontier - 1
+        if self.journal_file is None or (self.gate.is_empty and self.journal_file.may_release(slot)):
+            self.clients.write()
+        else:
+            ready, self.core.reply.ready = self.core.reply.ready, []
+            self.gate.hold(slot, ready)
 
     def pause(self, lane: Lane) -> None:
         """Read nothing more from a replica that is far ahead of the others, until they have caught up."""
-        if lane.seat not in self.paused and not lane.transport.is_closing():
-            self.paused[lane.seat] = lane
+        if lane.number not in self.paused and not lane.transport.is_closing():
+            self.paused[lane.number] = lane
             lane.transport.pause_reading()
 
     def _resume_lanes(self) -> None:
-        for seat, lane in list(self.paused.items()):
-            if not self.core.lane_is_full(seat):
-                del self.paused[seat]
+        for number, lane in list(self.paused.items()):
+            if not self.core.lane_is_full(number):
+                del self.paused[number]
                 if not lane.transport.is_closing():
                     lane.transport.resume_reading()
-
-    def check_output(self, connection: Connection) -> None:
-        """Close a client that lets its replies pile up beyond the limits."""
-        limits = self.core.limits
-        if connection.transport.get_write_buffer_size() > limits.client_output_bytes_max:
-            connection.transport.abort()
-            return
-        waiting = {number: other.transport.get_write_buffer_size() for number, other in self.stalled.items()}
-        if sum(waiting.values()) > limits.clients_output_bytes_max:
-            self.stalled[max(waiting, key=lambda number: waiting[number])].transport.abort()
 
     # Time.
 
     def _arm(self) -> None:
-        due = self.core.next_deadline()
-        if self.stalled:
-            stalled = min(connection.stalled_at for connection in self.stalled.values())
-            give_up = stalled + self.core.limits.client_stall_ns_max
+        due = self.core.deadline_before(self._timer_at if self._timer is not None else 0)
+        give_up = self.clients.next_deadline()
+        if give_up:
             due = min(due, give_up) if due else give_up
         if not due or (self._timer is not None and self._timer_at <= due):
             return
@@ -326,9 +322,7 @@ class Shell:
         self._timer = None
         # As every entry of this turn: the core's time must not run backwards.
         now = self.now()
-        for connection in list(self.stalled.values()):
-            if now - connection.stalled_at >= self.core.limits.client_stall_ns_max:
-                connection.transport.abort()
+        self.clients.expire(now)
         self.core.woken(now)
         self.schedule()
 
@@ -336,14 +330,14 @@ class Shell:
 
     def halt(self) -> None:
         """The core may no longer know its own state: from now on nobody is answered."""
-        self.is_draining = True
+        self.turn.is_draining = True
         self.is_ending = True
-        self._is_scheduled = True
+        self.turn.is_scheduled = True
         if self._timer is not None:
             self._timer.cancel()
         for connection in list(self.connections.values()):
             connection.transport.abort()
-        for lane in self.lanes.values():
+        for lane in (*self.lanes.values(), *self.shadows.values()):
             lane.transport.abort()
 
     async def drain(self, timeout_ns: int) -> None:
@@ -354,7 +348,7 @@ class Shell:
             return
         # What clients still send is read, and thrown away: closing a socket with unread bytes would reset it, and
         # take the answers with it that the client has not read yet.
-        self.is_draining = True
+        self.turn.is_draining = True
         for connection in self.connections.values():
             connection.read_all()
         give_up = self.clock.now() + timeout_ns
@@ -364,7 +358,7 @@ class Shell:
         self.is_ending = True
         if self._timer is not None:
             self._timer.cancel()
-        for lane in self.lanes.values():
+        for lane in (*self.lanes.values(), *self.shadows.values()):
             lane.transport.close()
         await self._close_clients(give_up)
 

@@ -13,10 +13,12 @@ from .client import Client
 class Form:
     """How the replies of one slot are compared. Protocols derive from it; what happens afterwards is theirs to know.
 
-    `is_exact` says that equal replies are equal byte for byte, and `canonical` changes nothing.
+    `is_exact` says that equal replies are equal byte for byte, and `canonical` changes nothing. `is_large`: where they
+    are not, they may be as long as any reply all the same.
     """
 
     is_exact: bool = True
+    is_large: bool = False
 
     def canonical(self, reply: bytes) -> bytes:
         """The canonical form of a replica's reply: equal replies in another order become equal bytes."""
@@ -41,7 +43,7 @@ class Span:
         self.mode: Final = mode
         self.is_write = is_write
         self.form: Final = form
-        self.size = sum(map(len, requests))
+        self.size = sum(len(request) for request in requests)
         self.count = len(requests)
         self.frames = 1
         self.first = 0
@@ -58,8 +60,12 @@ class Span:
         self.size += len(request)
         self.count += 1
 
+    def index_of(self, slot: int) -> int:
+        """Which request is that of `slot`. Slots are taken from the front once decided, so count from the end."""
+        return len(self.requests) + slot - self.first - self.count
+
     def request_at(self, slot: int) -> bytes:
-        """The request of `slot`. Slots are taken from the front as they are decided, so count from the end."""
+        """The request of `slot`."""
         return self.requests[slot - self.first - self.count]
 
 

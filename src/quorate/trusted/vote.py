@@ -19,43 +19,7 @@ from .protocol import Protocol
 from .quorum import is_split, votes_needed
 from .seat import OVERSIZED, Seat, Segment
 from .span import Span
-
-
-class Decision:
-    """`count` slots from `first` on, all of `span`, were decided as `data`; None where `reason` says why not."""
-
-    __slots__ = ("count", "data", "first", "reason", "span")
-
-    def __init__(self, span: Span, first: int, count: int, data: bytes | None, reason: str = "") -> None:
-        self.span = span
-        self.first = first
-        self.count = count
-        self.data = data
-        self.reason = reason
-
-
-class Dissent:
-    """The reply of seat `seat` to `slot` differs from the `agreed` one."""
-
-    __slots__ = ("agreed", "reply", "seat", "slot", "span")
-
-    def __init__(self, seat: int, slot: int, span: Span, agreed: bytes, reply: bytes) -> None:
-        self.seat = seat
-        self.slot = slot
-        self.span = span
-        self.agreed = agreed
-        self.reply = reply
-
-
-class Fault:
-    """Seat `seat` did what no correct replica does, or nothing for too long; `slot` is the one it was at."""
-
-    __slots__ = ("cause", "seat", "slot")
-
-    def __init__(self, seat: int, cause: Cause, slot: int) -> None:
-        self.seat = seat
-        self.cause = cause
-        self.slot = slot
+from .verdicts import Decision, Dissent, Fault
 
 
 class Vote:
@@ -66,6 +30,12 @@ class Vote:
         self.protocol = protocol
         self.limits = limits
         self.seats = [Seat(index, protocol.scanner()) for index in range(seats)]
+        # Replicas that are prepared for a seat: what they say is compared, never counted.
+        self.shadows: list[Seat] = []
+        # Whom the bytes of a lane come from. A seat's first lane has its number.
+        self.lanes = dict(enumerate(self.seats))
+        # Where a shadow begins: no run of slots is decided across it.
+        self.barrier = 0
         self.frontier = 1
         self.excused_at = 0
         self.awaiting: deque[Span] = deque()
@@ -79,18 +49,18 @@ class Vote:
         """`span` was ordered and distributed: its replies are awaited."""
         self.awaiting.append(span)
 
-    def joined(self, index: int, setup_frames: int, now: int) -> None:
-        """The replica of this seat votes from slot 1 on, after the replies to its lane's setup."""
-        invariant(self.frontier == 1 and not self.awaiting, "a replica joins before slot 1")
-        seat = self.seats[index]
+    def joined(self, index: int, lane: int, setup_frames: int, now: int) -> None:
+        """The replica of this seat votes from the next slot on, after the replies to its lane's setup."""
+        invariant(not self.awaiting, "a replica joins while no slot is under way, or as a shadow")
+        seat = self.lanes[lane] = self.seats[index]
         seat.is_voting = True
         seat.setup_frames = setup_frames
         seat.heard_at = now
 
-    def answered(self, index: int, data: bytes, now: int) -> None:
-        """Bytes came from this seat's replica."""
-        seat = self.seats[index]
-        if not seat.is_voting or seat.is_broken or seat.is_garbled:
+    def answered(self, lane: int, data: bytes, now: int) -> None:
+        """Bytes came from the replica at the end of this lane."""
+        seat = self.lanes.get(lane)
+        if seat is None or seat.is_broken or seat.is_garbled or not (seat.is_voting or seat.is_shadow):
             return
         seat.buffer += data
         seat.heard_at = now
@@ -112,17 +82,94 @@ class Vote:
         """How many replicas vote."""
         return sum(seat.is_voting for seat in self.seats)
 
+    def close_all(self, now: int) -> None:
+        """None of the slots under way will be decided."""
+        while self.awaiting:
+            self._close_slot(self.awaiting[0], "unanswered", now)
+
+    def restart(self) -> None:
+        """All replicas are new ones, which join when they hold the state of all slots so far."""
+        invariant(not self.awaiting, "replicas are exchanged while no slot is under way")
+        self.seats = [Seat(index, self.protocol.scanner()) for index in range(len(self.seats))]
+        self.shadows = []
+        self.lanes = {}
+        self.barrier = 0
+        self.dissents = []
+        self.faults = []
+
+    # Shadows.
+
+    def shadow_begins(self, lane: int, index: int, setup_frames: int, now: int) -> None:
+        """The shadow for this seat is sent every slot from the next one to be ordered, its `barrier`, on."""
+        self.shadow_removed(index)
+        shadow = Seat(index + len(self.seats), self.protocol.scanner())
+        shadow.is_shadow = True
+        shadow.is_held = True
+        shadow.setup_frames = setup_frames
+        shadow.begins_at = self.frontier + sum(span.count for span in self.awaiting)
+        shadow.heard_at = shadow.excused_at = now
+        self.barrier = shadow.begins_at
+        self.shadows.append(shadow)
+        self.lanes[lane] = shadow
+
+    def shadow_of(self, index: int) -> Seat | None:
+        """The shadow for this seat, if there is one."""
+        return next((shadow for shadow in self.shadows if shadow.index == index + len(self.seats)), None)
+
+    def shadow_removed(self, index: int) -> None:
+        """The shadow for this seat, if there is one, is thrown away."""
+        shadow = self.shadow_of(index)
+        if shadow is not None:
+            shadow.clear()
+            self.shadows.remove(shadow)
+            self.lanes = {lane: seat for lane, seat in self.lanes.items() if seat is not shadow}
+
+    def released(self, shadow: Seat, now: int) -> None:
+        """What a shadow was to be sent so far is on its lane: from now on it is expected to answer."""
+        shadow.is_held = False
+        shadow.excused_at = now
+
+    def is_level(self, shadow: Seat) -> bool:
+        """Whether a shadow has answered all that is decided, and something at all unless nothing is under way."""
+        if shadow.is_held or shadow.owed or shadow.setup_frames or shadow.is_broken or shadow.is_garbled:
+            return False
+        return self.frontier > shadow.begins_at or not self.awaiting
+
+    def seated(self, shadow: Seat, now: int) -> int:
+        """The shadow takes its seat, between two slots: it votes from the frontier on. Returns the seat's number."""
+        index = shadow.index - len(self.seats)
+        old = self.seats[index]
+        self.shadows.remove(shadow)
+        self.lanes = {lane: seat for lane, seat in self.lanes.items() if seat is not old}
+        shadow.index = index
+        shadow.is_shadow = False
+        shadow.is_voting = True
+        self.seats[index] = shadow
+        self.advance(now)
+        return index
+
+    def _follow(self, segment: Segment) -> None:
+        """These slots were decided, or closed: shadows owe them too."""
+        for shadow in self.shadows:
+            if segment.first >= shadow.begins_at and not shadow.is_broken:
+                shadow.owe(segment)
+                if self._is_beyond(shadow):
+                    self._fault(shadow, Cause.LAG)
+
     # Deciding at the frontier.
 
     def advance(self, now: int) -> None:
         """Decide all that can be decided."""
         while self.awaiting:
-            if not (self._decide_stream(now) or self._decide_slot(now)):
+            if self._must_wait() or not (self._decide_stream(now) or self._decide_slot(now)):
                 return
             self._compare_owed()
         for seat in self.seats:
             if seat.is_ready():
                 self._fault(seat, Cause.UNASKED)
+        for shadow in self.shadows:
+            if shadow.buffer and not (shadow.owed or shadow.setup_frames or shadow.is_skipping):
+                self._fault(shadow, Cause.UNASKED)
 
     def _decide_stream(self, now: int) -> bool:
         span = self.awaiting[0]
@@ -142,6 +189,8 @@ class Vote:
                 seat.take(size)
             elif seat.is_voting:
                 self._owe(seat, segment)
+        if self.shadows:
+            self._follow(segment)
         return True
 
     def _agreeing(self, ready: list[Seat]) -> tuple[list[Seat], int]:
@@ -150,6 +199,8 @@ class Vote:
         No more of them than one reply may have are looked at: what does not end within is left to the ballots.
         """
         needed = votes_needed(self.f)
+        if len(ready) >= needed and _are_equal(ready):
+            return ready, min(len(ready[0].buffer), self.limits.reply_bytes_max)
         for reference in ready[: len(ready) - self.f]:
             stream = reference.buffer
             members = [reference]
@@ -163,27 +214,27 @@ class Vote:
     def _cut(self, reference: Seat, limit: int, now: int) -> Segment | None:
         """Decide each slot whose reply lies whole in the first `limit` bytes of an agreed stream."""
         first = self.frontier
+        agreed = bytes(reference.buffer[:limit])
         start = 0
         asked = 0
         spans: list[Span] = []
         while self.awaiting:
             span = self.awaiting[0]
-            if not span.is_exact:
+            if not span.is_exact or (spans and span.first == self.barrier):
                 break
             found = reference.scanner.scan(reference.buffer, start, limit, span.count, span.frames)
             if not found:
                 break
             end = reference.scanner.end
             asked += span.size * found // len(span.requests)
-            self._decided(span, found, bytes(reference.buffer[start:end]))
+            self._decided(span, found, agreed[start:end])
             spans.append(span)
             start = end
             if span.count:
                 break
         if not start:
             return None
-        data = self.decisions[-1].data if len(spans) == 1 else bytes(reference.buffer[:start])
-        return Segment(first, self.frontier - first, data, spans, asked, now)
+        return Segment(first, self.frontier - first, agreed[:start], spans, asked, now)
 
     def _decide_slot(self, now: int) -> bool:
         span = self.awaiting[0]
@@ -204,10 +255,29 @@ class Vote:
             return True
         return False
 
+    def _must_wait(self) -> bool:
+        """Whether too few have sent anything, and enough still may: nothing can be decided, and nothing is split.
+
+        What may be over the limit is looked at when it comes: from then on, the rest of it counts no more.
+        """
+        size_max = self._bytes_max(self.awaiting[0])
+        ready = 0
+        outstanding = 0
+        for seat in self.seats:
+            if seat.is_ready():
+                ready += 1
+                if len(seat.buffer) > size_max:
+                    return False
+            elif seat.is_voting and not seat.is_broken and not seat.is_garbled:
+                outstanding += 1
+        return ready <= self.f < outstanding
+
     def _bytes_max(self, span: Span) -> int:
         """What one reply may have. Bringing one into canonical order takes many times its bytes, hence less there."""
         limits = self.limits
-        return limits.reply_bytes_max if span.is_exact else min(limits.unordered_bytes_max, limits.reply_bytes_max)
+        if span.form is None or span.form.is_exact or span.form.is_large:
+            return limits.reply_bytes_max
+        return min(limits.unordered_bytes_max, limits.reply_bytes_max)
 
     def _settle_slot(self, span: Span, agreed: bytes, winners: list[Seat], now: int) -> None:
         segment = Segment(self.frontier, 1, agreed, [span], len(span.request_at(self.frontier)), now)
@@ -216,19 +286,23 @@ class Vote:
                 self._take_ballot(seat)
             elif seat.is_voting:
                 self._owe(seat, segment)
+        if self.shadows:
+            self._follow(segment)
         self._decided(span, 1, agreed)
 
     def _close_slot(self, span: Span, reason: str, now: int) -> None:
         """No f+1 equal replies will come in time: the slot is closed, and nobody is guilty of it."""
         segment = Segment(self.frontier, 1, None, [span], len(span.request_at(self.frontier)), now)
         for seat in self.seats:
-            if seat.is_ready() and seat.ballot is not None:
+            if seat.is_ready() and seat.has_ballot(span, self._bytes_max(span)):
                 self._take_ballot(seat)
             elif seat.is_voting:
                 seat.owe(segment)
                 # Nobody is judged for what was not decided, but what is kept for a replica has a bound all the same.
                 if self._is_beyond(seat):
                     self._fault(seat, Cause.BACKLOG)
+        if self.shadows:
+            self._follow(segment)
         self._decided(span, 1, None, reason)
 
     def _decided(self, span: Span, count: int, data: bytes | None, reason: str = "") -> None:
@@ -261,6 +335,9 @@ class Vote:
         for seat in self.seats:
             if seat.owed and seat.buffer:
                 self._compare(seat)
+        for shadow in self.shadows:
+            if shadow.owed and shadow.buffer:
+                self._compare(shadow)
 
     def _compare(self, seat: Seat) -> None:
         while seat.owed and not seat.is_skipping and not seat.is_broken and not seat.setup_frames:
@@ -328,7 +405,7 @@ class Vote:
     def excuse(self, now: int) -> None:
         """The cell itself was not attending: nobody's silence before `now` counts."""
         self.excused_at = now
-        for seat in self.seats:
+        for seat in (*self.seats, *self.shadows):
             seat.excused_at = now
 
     def spared(self, index: int, now: int) -> None:
@@ -340,35 +417,44 @@ class Vote:
 
         Where nothing can be decided without everybody, nobody is left behind, and holding back would help nobody.
         """
-        lagging = [seat for seat in self.seats if seat.oldest is not None and self._lags(seat)]
-        if not lagging or self.voters() <= votes_needed(self.f):
+        if not any(seat.oldest is not None and self._lags(seat) for seat in self.seats):
             return False
-        for seat in lagging:
-            seat.throttles_since = seat.throttles_since or now
+        if self.voters() <= votes_needed(self.f):
+            return False
+        for seat in self.seats:
+            if seat.oldest is not None and self._lags(seat):
+                seat.throttles_since = seat.throttles_since or now
         return True
 
-    def is_ahead(self, index: int) -> bool:
-        """Whether this seat is at the frontier and should not be read: it has sent much, or another owes too much."""
-        seat = self.seats[index]
-        if seat.owed:
+    def is_ahead(self, lane: int) -> bool:
+        """Whether this lane's replica is at the frontier and should not be read: it sent much, or another owes much."""
+        seat = self.lanes.get(lane)
+        if seat is None or seat.owed:
             return False
-        return len(seat.buffer) > self.limits.reply_bytes_max or any(self._is_beyond(other) for other in self.seats)
+        if len(seat.buffer) > self.limits.reply_bytes_max:
+            return True
+        return any(other.owed_slots and self._is_beyond(other) for other in self.seats)
 
     def next_deadline(self) -> int:
         """When silence or lateness must next be judged (ns), or 0."""
         deadline = self._decision_due() if self.awaiting else 0
-        for seat in self.seats:
+        for seat in (*self.seats, *self.shadows):
             due = self._patience(seat)
             if due:
                 deadline = min(deadline, due) if deadline else due
         return deadline
+
+    def wait_ns_min(self, most: int) -> int:
+        """How long every wait takes at least, but not over `most` (ns): no deadline lies nearer when it is set."""
+        limits = self.limits
+        return min(most, limits.throttle_ns_max, limits.silence_ns_max, limits.lag_ns_max, limits.decision_ns_max)
 
     def expire(self, now: int) -> None:
         """Judge who was silent or late for too long, and close slots that wait for too long."""
         while self.awaiting and now >= self._decision_due():
             self._close_slot(self.awaiting[0], "unanswered", now)
         self._compare_owed()
-        for seat in self.seats:
+        for seat in (*self.seats, *self.shadows):
             due = self._patience(seat)
             if due and now >= due:
                 self._report(seat, Cause.MUTE if now >= self._silence_due(seat) else Cause.LAG)
@@ -379,7 +465,7 @@ class Vote:
 
     def _patience(self, seat: Seat) -> int:
         """When the silence or the lag of a seat that owes decided slots has lasted too long; 0 if it owes none."""
-        if seat.oldest is None or seat.is_broken:
+        if seat.oldest is None or seat.is_broken or seat.is_held:
             return 0
         due = min(self._silence_due(seat), self._owed_since(seat) + self.limits.lag_ns_max)
         if seat.throttles_since:
@@ -399,6 +485,12 @@ class Vote:
     def _owed_since(self, seat: Seat) -> int:
         decided_at = seat.oldest.decided_at if seat.oldest is not None else 0
         return max(decided_at, seat.excused_at)
+
+
+def _are_equal(seats: list[Seat]) -> bool:
+    """Whether all streams are the same, which is how it mostly is."""
+    stream = seats[0].buffer
+    return all(seat.buffer == stream for seat in seats)
 
 
 def _agree(one: bytearray, other: bytearray) -> bool:

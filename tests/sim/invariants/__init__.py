@@ -5,11 +5,14 @@ from tests.sim.invariants.at_most_once import AtMostOnce
 from tests.sim.invariants.base import Invariant, Violation
 from tests.sim.invariants.bounds import Bounds
 from tests.sim.invariants.client_order import ClientOrder
+from tests.sim.invariants.conservation import Conservation
 from tests.sim.invariants.convergence import Convergence
 from tests.sim.invariants.guilt import Guilt
 from tests.sim.invariants.honest_failure import HonestFailure
 from tests.sim.invariants.innocence import Innocence
 from tests.sim.invariants.liveness import Liveness
+from tests.sim.invariants.messages import Messages
+from tests.sim.invariants.scans import Scans
 from tests.sim.invariants.strength import Strength
 from tests.sim.invariants.total_order import TotalOrder
 
@@ -17,6 +20,9 @@ ALL: tuple[type[Invariant], ...] = (
     TotalOrder,
     Agreement,
     ClientOrder,
+    Messages,
+    Conservation,
+    Scans,
     AtMostOnce,
     Guilt,
     Innocence,

@@ -6,7 +6,7 @@ Cannot see whether the canonical form itself says too little: that is the refere
 """
 
 from quorate.trusted.messages import Role
-from quorate.trusted.vote import Decision
+from quorate.trusted.verdicts import Decision
 from tests.sim.invariants.base import Invariant
 from tests.sim.ledger import Slot
 from tests.sim.swarm import Phase

@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING
 
 from quorate.trusted.messages import Notice
-from quorate.trusted.vote import Decision
+from quorate.trusted.verdicts import Decision
 from tests.sim.ledger import Slot
 from tests.sim.reference import Expectation
 
 if TYPE_CHECKING:
+    from tests.sim.errands import Errand, Question, Scanner
     from tests.sim.world import World
 
 
@@ -32,6 +33,21 @@ class Invariant:
 
     def answered(self, name: int, expectation: Expectation | None, reply: bytes) -> None:
         """A caller got a reply; it must have been `expectation`, or none was due."""
+
+    def pushed(self, name: int, due: bytes | None, frame: bytes) -> None:
+        """A listener got a message or a confirmation; it must have been `due`, or none was."""
+
+    def told(self, errand: "Errand", question: "Question", reply: bytes) -> None:
+        """A client on an errand got a reply."""
+
+    def scanned(self, scanner: "Scanner", command: bytes, found: list[bytes]) -> None:
+        """A scanner came to the end of a scan, and found all this."""
+
+    def executed(self, arguments: list[bytes]) -> None:
+        """The machine without faults executed this request of the lanes."""
+
+    def delivered(self, seat: int) -> None:
+        """The core was given bytes of this seat's replica, and has drawn its conclusions."""
 
     def noticed(self, notice: Notice) -> None:
         """The core told its observers something."""

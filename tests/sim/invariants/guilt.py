@@ -1,7 +1,7 @@
 """Who is guilty: a dissent on a decided write convicts, late ones included; so does a reply that nobody asked for.
 
 Checks at the end of each turn that no seat still votes whose delivered reply to a decided write differs, unless the
-cell could not spare it; and none that sent more than was asked, once nothing is under way. Cannot see wrong replies
+cell could not spare it; and whenever a seat was heard that it sent no more than was asked, if nothing is under way. Cannot see wrong replies
 that were never delivered, nor judge reads, which are asked again.
 """
 
@@ -19,7 +19,6 @@ class Guilt(Invariant):
             self._spared |= {notice.seat}
 
     def turned(self) -> None:
-        self._check_unasked()
         roles = self.world.core.roles
         for slot in self.world.ledger.slots.values():
             if not slot.is_decided or not slot.is_write or slot.decided is None:
@@ -28,11 +27,11 @@ class Guilt(Invariant):
                 if reply != slot.decided and roles[seat] is Role.VOTING and seat not in self._spared:
                     raise self.broken(f"seat {seat} answered {reply!r} to slot {slot.number}, and still votes")
 
-    def _check_unasked(self) -> None:
+    def delivered(self, seat: int) -> None:
         world = self.world
-        if world.core.order.inflight_slots:
+        stream = world.ledger.streams[seat]
+        if world.core.order.inflight_slots or world.core.roles[seat] is not Role.VOTING:
             return
-        for seat, stream in enumerate(world.ledger.streams):
-            has_answered_all = not stream.setup_frames and stream.next_slot > world.ledger.ordered_slots
-            if stream.buffer and has_answered_all and world.core.roles[seat] is Role.VOTING:
-                raise self.broken(f"seat {seat} sent {bytes(stream.buffer)!r}, which nobody asked for, and still votes")
+        has_answered_all = not stream.setup_frames and stream.next_slot > world.ledger.ordered_slots
+        if stream.buffer and has_answered_all:
+            raise self.broken(f"seat {seat} sent {bytes(stream.buffer)!r}, which nobody asked for, and still votes")

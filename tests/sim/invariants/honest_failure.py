@@ -5,7 +5,7 @@ undecided slot has its notice. Cannot see whether an error's text helps.
 """
 
 from quorate.trusted.messages import Notice, QuorumLost, Undecided
-from quorate.trusted.vote import Decision
+from quorate.trusted.verdicts import Decision
 from tests.sim.invariants.base import Invariant
 from tests.sim.ledger import Slot
 from tests.sim.swarm import Phase

@@ -5,8 +5,9 @@ that was only slow may be retired, never convicted. Cannot judge runs with more 
 may lie; there, only the dissents.
 """
 
-from quorate.trusted.messages import Convicted, Dissented, Notice, Retired, Spared
+from quorate.trusted.messages import Cause, Convicted, Dissented, Notice, Retired, Spared
 from tests.sim.invariants.base import Invariant
+from tests.sim.replica import MERELY_LATE, Replica
 from tests.sim.swarm import Fault, Phase
 
 
@@ -20,9 +21,17 @@ class Innocence(Invariant):
             return
         if not isinstance(notice, Convicted | Dissented | Retired | Spared):
             return
-        sins = self.world.replicas[notice.seat].sins
-        if not sins or (sins == {Fault.LAG} and not isinstance(notice, Retired | Spared)):
-            raise self.broken(f"replica {notice.seat} did {sorted(s.name for s in sins) or 'nothing'}: {notice}")
+        replica = self.world.replicas[notice.seat]
+        if not self._may_happen(replica, notice):
+            sins = sorted(sin.name for sin in replica.sins) or "nothing"
+            raise self.broken(f"replica {notice.seat} did {sins}: {notice}")
+
+    def _may_happen(self, replica: Replica, notice: Convicted | Dissented | Retired | Spared) -> bool:
+        if not replica.sins:
+            return False
+        if not replica.sins <= MERELY_LATE or isinstance(notice, Retired | Spared):
+            return True
+        return isinstance(notice, Convicted) and notice.cause is Cause.MUTE and Fault.STALL in replica.sins
 
     def _check_dissent(self, notice: Dissented) -> None:
         slot = self.world.ledger.slots.get(notice.slot)

@@ -8,7 +8,7 @@ by the shell's doing, which the simulator copies: the real shell's loop over lan
 from collections import deque
 
 from quorate.trusted.protocols.redis.framing import encode_request
-from quorate.trusted.vote import Decision
+from quorate.trusted.verdicts import Decision
 from tests.sim.invariants.base import Invariant
 from tests.sim.ledger import Slot
 from tests.sim.machine import Machine

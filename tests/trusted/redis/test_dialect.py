@@ -57,8 +57,8 @@ def test_neighbouring_plain_requests_of_one_kind_share_a_span() -> None:
 def test_names_are_known_in_any_case() -> None:
     talk = Conversation()
     client = talk.client()
-    client.says("Get a", "get a", "GET a", "oBject EncodinG a")
-    assert talk.waiting() == ["Get a", "get a", "GET a", "oBject EncodinG a"]
+    client.says("Get a", "get a", "GET a", "xInfo GroupS a")
+    assert talk.waiting() == ["Get a", "get a", "GET a", "xInfo GroupS a"]
 
 
 def test_replies_come_in_the_order_of_requests() -> None:

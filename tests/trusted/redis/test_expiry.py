@@ -138,11 +138,6 @@ def test_a_set_with_a_time_stores_an_absolute_one(
         "SWAPDB x 0",
         "SWAPDB 16 0",
         "SWAPDB 1 1",
-        "RESTORE k 0 payload",
-        "RESTORE k -1 payload",
-        "RESTORE k x payload",
-        "RESTORE k 10 payload IDLETIME",
-        "RESTORE k 10 payload SOMEHOW",
         "FLUSHDB NOW",
         "FLUSHALL ASYNC SYNC",
     ],
@@ -176,8 +171,6 @@ def test_options_end_at_a_zero_byte_as_they_do_in_redis(client: Conversation) ->
         ("GETEX k PX 10", b"$1\r\no\r\n", WRONGTYPE),
         ("PEXPIRE k 10 NX", ONE, ZERO),
         ("PEXPIRE k 10 GT XX", ONE, ZERO),
-        ("RESTORE k 10 payload", OK, b"-BUSYKEY Target key name already exists.\r\n"),
-        ("RESTORE k 1000010 payload REPLACE ABSTTL", OK, b"-ERR DUMP payload version or checksum are wrong\r\n"),
     ],
 )
 def test_the_reply_tells_whether_a_condition_held(
@@ -201,8 +194,6 @@ def test_the_reply_tells_whether_a_condition_held(
         ("PEXPIRE k 10 nx", "PEXPIREAT k +10 NX"),
         ("EXPIREAT k 1001 xx", "PEXPIREAT k +1000 XX"),
         ("PEXPIREAT k 1000001 gt xx", "PEXPIREAT k +1 GT XX"),
-        ("RESTORE k 10 payload", "RESTORE k +10 payload ABSTTL"),
-        ("RESTORE k 1000001 payload absttl replace", "RESTORE k +1 payload ABSTTL REPLACE"),
     ],
 )
 def test_a_time_goes_to_the_replicas_as_an_absolute_one(client: Conversation, request_text: str, sent: str) -> None:
@@ -248,7 +239,6 @@ def test_inside_a_transaction_nothing_is_certain_before_its_reply(client: Conver
         ("PEXPIREAT k 1000000", "PEXPIREAT k 1"),
         ("EXPIREAT k -9223372036854775", "PEXPIREAT k 1"),
         ("GETEX k PXAT 999999", "GETEX k PXAT 1"),
-        ("RESTORE k 5 payload ABSTTL", "RESTORE k 1 payload ABSTTL"),
     ],
 )
 def test_a_time_that_has_passed_deletes_at_once(client: Conversation, request_text: str, sent: str) -> None:
@@ -271,7 +261,6 @@ def test_a_key_set_to_a_time_that_has_passed_is_due_at_once(client: Conversation
         (f"GETEX k PX {DEADLINE_MS_MAX}", "getex"),
         (f"PEXPIRE k {DEADLINE_MS_MAX}", "pexpire"),
         (f"PEXPIREAT k {DEADLINE_MS_MAX + 1}", "pexpireat"),
-        (f"RESTORE k {DEADLINE_MS_MAX} payload", "restore"),
     ],
 )
 def test_a_time_past_all_exact_numbers_is_refused_as_redis_would(
@@ -394,12 +383,6 @@ def test_a_flush_forgets_deadlines(client: Conversation, option: str) -> None:
     assert (client.left("k", 0), client.left("k", 3)) == ([], [10])
     client.ask("FLUSHALL" + option)
     assert client.left("k", 3) == []
-
-
-@pytest.mark.parametrize("option", ["IDLETIME", "freq"])
-def test_restore_takes_no_counter_of_one_replica(client: Conversation, option: str) -> None:
-    with pytest.raises(Refusal, match=f"quorate refuses RESTORE with {option.upper()}"):
-        client.ask(f"RESTORE k 0 payload {option} 5")
 
 
 # Reaping.

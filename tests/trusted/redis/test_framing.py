@@ -127,6 +127,7 @@ CUTS = st.lists(st.integers(0, 120), max_size=8)
 
 @given(stream=REQUESTS, cuts=CUTS)
 @example(stream=b"*1\r\n$60\r\n", cuts=[5, 6, 7])
+@example(stream=b'*\x00\x00get "\\x41"\r\n', cuts=[14])
 def test_any_cutting_of_any_bytes_yields_the_same_requests(stream: bytes, cuts: list[int]) -> None:
     whole = requests_of([stream], SMALL)
     assert requests_of(pieces_of(stream, cuts), SMALL) == whole

@@ -5,9 +5,7 @@ from dataclasses import replace
 import pytest
 
 from quorate.trusted.limits import Limits
-from quorate.trusted.protocols.redis.streams import COMPILERS
-from tests.trusted.redis.conversation import Conversation, wire, words
-from tests.trusted.redis.support import NotingDialect, call_of, session_of
+from tests.trusted.redis.conversation import Conversation, wire
 
 TOP_IS_LATER = b"-ERR The ID specified in XADD is equal or smaller than the target stream top item\r\n"
 NO_SUCH_KEY = b"-ERR no such key\r\n"
@@ -48,9 +46,9 @@ def test_what_becomes_of_adding(request_: str, slot: str) -> None:
     ],
 )
 def test_trimming_is_exact(request_: str, slot: str) -> None:
-    dialect = NotingDialect()
-    call = call_of(session_of(dialect), request_.encode().split())
-    assert words(COMPILERS["xtrim"](dialect, call).raw) == slot
+    talk = Conversation()
+    talk.client().says(request_)
+    assert talk.waiting() == [slot]
 
 
 def test_an_addition_is_one_slot_and_nobody_waits_for_it() -> None:

@@ -5,28 +5,24 @@ from collections.abc import Callable
 
 Entry = tuple[float, bytes]
 
-# Redis keeps small sorted sets in a compact form, which stores -0 as 0: visible to a client, so we do alike.
-COMPACT_ENTRIES_MAX = 128
-COMPACT_MEMBER_BYTES_MAX = 64
-
 
 class SortedSet:
-    """A dict from member to score beside the entries in order: a rank is a binary search."""
+    """A dict from member to score beside the entries in order: a rank is a binary search.
 
-    __slots__ = ("_is_compact", "entries", "scores")
+    A score of -0 is kept as 0. Redis keeps its sign in a set that was large once, which nothing else of the set shows.
+    """
+
+    __slots__ = ("entries", "scores")
 
     def __init__(self) -> None:
         self.scores: dict[bytes, float] = {}
         self.entries: list[Entry] = []
-        self._is_compact = True
 
     @classmethod
-    def of(cls, scores: dict[bytes, float], *, may_be_compact: bool = True) -> "SortedSet":
-        """A sorted set made at once."""
+    def of(cls, scores: dict[bytes, float], *, is_stored: bool = True) -> "SortedSet":
+        """A sorted set made at once; one that is not stored, but told, keeps -0."""
         made = cls()
-        made._is_compact = may_be_compact and len(scores) <= COMPACT_ENTRIES_MAX
-        made._is_compact = made._is_compact and all(len(member) <= COMPACT_MEMBER_BYTES_MAX for member in scores)
-        made.scores = {member: score + 0.0 for member, score in scores.items()} if made._is_compact else dict(scores)
+        made.scores = {member: score + 0.0 for member, score in scores.items()} if is_stored else dict(scores)
         made.entries = sorted((score, member) for member, score in made.scores.items())
         return made
 
@@ -36,7 +32,7 @@ class SortedSet:
     def copy(self) -> "SortedSet":
         """The same entries, to be changed apart."""
         made = SortedSet()
-        made.scores, made.entries, made._is_compact = self.scores.copy(), self.entries.copy(), self._is_compact
+        made.scores, made.entries = self.scores.copy(), self.entries.copy()
         return made
 
     def add(self, member: bytes, score: float) -> None:
@@ -44,10 +40,7 @@ class SortedSet:
         former = self.scores.get(member)
         if former is not None:
             del self.entries[bisect_left(self.entries, (former, member))]
-        elif len(self.entries) >= COMPACT_ENTRIES_MAX or len(member) > COMPACT_MEMBER_BYTES_MAX:
-            self._is_compact = False
-        if self._is_compact:
-            score += 0.0
+        score += 0.0
         self.scores[member] = score
         insort(self.entries, (score, member))
 

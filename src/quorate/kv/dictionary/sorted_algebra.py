@@ -135,7 +135,7 @@ def _option(query: Query, name: bytes, words: list[bytes]) -> int:
 def combine(session: Session, arguments: Arguments) -> bytes:
     """ZUNION, ZINTER and ZDIFF numkeys key… [WEIGHTS weight…] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]."""
     query = _query(session, arguments, 1)
-    entries = SortedSet.of(query.result(), may_be_compact=False).entries
+    entries = SortedSet.of(query.result(), is_stored=False).entries
     return session.reply.scored(entries) if query.with_scores else reply.bulks([member for _, member in entries])
 
 

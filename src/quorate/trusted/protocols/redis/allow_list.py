@@ -29,7 +29,7 @@ def look_up(table: dict[bytes, Command], arguments: list[bytes]) -> Command:
     return command
 
 
-def check(session: Session, command: Command, count: int, is_memory_full: bool) -> None:
+def check(session: Session, command: Command, count: int, is_memory_full: bool, is_journal_full: bool = False) -> None:
     """Raise `Refusal` when `session` may not ask for this command with `count` arguments, name included."""
     name = command.name
     if not command.fits(count) or command.treatment is Treatment.CONTAINER:
@@ -45,6 +45,8 @@ def check(session: Session, command: Command, count: int, is_memory_full: bool) 
         )
     if command.grows and is_memory_full:
         raise Refusal("OOM command not allowed when used memory > 'maxmemory'.")
+    if command.is_write and is_journal_full:
+        raise Refusal("MISCONF quorate: the disk has no room for the journal, so writes are refused; reads are served")
 
 
 def shown_name(name: str) -> str:

@@ -30,7 +30,7 @@ def timeout_seconds(text: bytes) -> int:
 
     Raises `Refusal` with Redis's own words.
     """
-    seconds = _float_argument(text)
+    seconds = float_argument(text)
     if seconds is None or seconds != seconds:
         raise Refusal("ERR timeout is not a float or out of range")
     milliseconds = seconds * 1000
@@ -54,7 +54,7 @@ def _wait(milliseconds: int) -> int:
     return milliseconds * MILLISECOND_NS if milliseconds < _FOR_EVER_MS else 0
 
 
-def _float_argument(text: bytes) -> float | None:
+def float_argument(text: bytes) -> float | None:
     """What C's strtold makes of the whole of `text`, hexadecimal and `inf` included; None when it is no number."""
     if len(text) >= _FLOAT_BYTES_MAX or not all(byte in _FLOAT_BYTES for byte in text):
         return None

@@ -10,10 +10,12 @@ from enum import Enum
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from ...changes import Changes
 from ...limits import Limits
 from ...protocol import Protocol
 from ...span import Answer, Effect, Form, Span
 from .framing import encode_request
+from .kinds import kind_written
 from .session import Session
 from .values import error
 
@@ -43,8 +45,10 @@ class Command:
         "arity",
         "grows",
         "is_plain",
+        "is_scoring",
         "is_write",
         "keys",
+        "kind",
         "name",
         "plain_arity",
         "reason",
@@ -61,9 +65,11 @@ class Command:
         self.grows = "m" in access
         self.treatment = treatment
         self.is_plain = treatment is Treatment.PLAIN
+        self.is_scoring = name in {"zadd", "zincrby"}
         # SET and ZRANGE without options are frequent, and need no more than passing on.
         self.plain_arity = {"set": 3, "zrange": 4}.get(name, 0)
         self.keys = keys
+        self.kind = kind_written(name)
         self.reason = reason
         self.subcommands: dict[bytes, Command] = {}
 
@@ -178,7 +184,16 @@ class Dialect(Protocol):
         self.limits = limits
         self.settings = settings
         self.chance = Chance(seed)
+        self.changes = Changes()
+        # The listed scripts that clients loaded, by digest: replicas that come later need them too.
+        self.loaded: dict[bytes, bytes] = {}
         self.sessions: dict[int, Session] = {}
+
+    def load(self, name: bytes, script: bytes) -> None:
+        """A client loads a listed script: all replicas need it, those to come too."""
+        if name not in self.loaded:
+            self.loaded[name] = script
+            self.changes.note_extra(script)
 
     def step(self, session: Session, arguments: list[bytes], is_write: bool, transform: Transform) -> Span:
         """A slot of a plan of `session`, in its database, told to `transform` alone."""

@@ -13,6 +13,7 @@ Timeouts are kept here. One that passes while an attempt is under way is decided
 
 import heapq
 
+from ...changes import UNKNOWN
 from ...limits import Limits
 from ...span import Effect
 from .arguments import integer_argument, timeout_seconds
@@ -277,6 +278,8 @@ class Parking:
         requests = [wish.first()] if key is None else wish.again(key)
         effects.append(together(parked.session, requests, wish.is_write, Attempt(parked)))
         if wish.is_write:
+            for changed in wish.keys if key is None else [key]:
+                dialect.changes.note(parked.session.database, changed, UNKNOWN)
             # It may take elements, which wakes nobody; what it adds elsewhere wakes when it is known to have done so.
             self._is_marking = True
             dialect.touched(parked.session.database, wish.popped(key), now, effects)

@@ -10,6 +10,7 @@
 MULTI queues calls of the first three kinds; EXEC orders them as one slot.
 """
 
+from ...changes import UNKNOWN
 from ...client import Client
 from ...errors import invariant
 from ...limits import Limits
@@ -22,7 +23,6 @@ from .base import (
     Command,
     Compiled,
     Compiler,
-    Dialect,
     Planner,
     Refusal,
     Responder,
@@ -36,11 +36,13 @@ from .deadlines import Deadlines
 from .framing import ReplyScanner, Request, RequestFault, encode_request
 from .order_free import Unordered
 from .pubsub import Switchboard
+from .scores import may_hold_minus_zero, without_minus_zero
 from .session import Session, Transaction
+from .state_slots import StatefulDialect
 from .table import commands
 from .transactions import EXECABORT, PLACEHOLDER, Fixed, Watchers, compile_transaction, enqueue
 from .values import EMPTY_ARRAY, OK, QUEUED, error, null_array
-from .written import written_keys
+from .written import note_written, written_keys
 
 COMPILERS: dict[str, Compiler] = {
     **blocking.COMPILERS,
@@ -64,7 +66,7 @@ UNQUEUED = frozenset(("multi", "exec", "discard", "watch", "quit", "reset"))
 NOT_IN_TRANSACTION = SUBSCRIBING | {"auth", "hello", "client|reply"}
 
 
-class RedisProtocol(Dialect):
+class RedisProtocol(StatefulDialect):
     """The Redis protocol for one cell. `seed` is secret and random: coordinators draw from it."""
 
     def __init__(self, limits: Limits, settings: Settings, seed: bytes) -> None:
@@ -75,6 +77,8 @@ class RedisProtocol(Dialect):
         self.switchboard = Switchboard(limits)
         self.watchers = Watchers(limits)
         self.is_memory_full = False
+        self.is_journal_full = False
+        self._is_short = False
         self._table = commands()
         self._incomplete_bytes = 0
         self._transaction_bytes = 0
@@ -92,10 +96,16 @@ class RedisProtocol(Dialect):
     def memory_measured(self, is_full: bool) -> None:
         """Whether growing writes are to be refused."""
         self.is_memory_full = is_full
+        self._is_short = self.is_memory_full or self.is_journal_full
+
+    def journal_measured(self, is_full: bool) -> None:
+        """Whether writes are to be refused."""
+        self.is_journal_full = is_full
+        self._is_short = self.is_memory_full or self.is_journal_full
 
     def setup(self) -> tuple[bytes, int]:
         """The scripts that the cell itself runs."""
-        requests = scripting.lane_setup(self.settings)
+        requests = scripting.lane_setup(self.settings, tuple(self.loaded.values()))
         return b"".join(map(encode_request, requests)), len(requests)
 
     def is_refusal(self, reply: bytes) -> bool:
@@ -197,7 +207,8 @@ class RedisProtocol(Dialect):
                 or not session.is_ordinary
                 or not (command.is_plain or len(arguments) == command.plain_arity)
                 or not command.fits(len(arguments))
-                or (command.grows and self.is_memory_full)
+                or (self._is_short and command.is_write)
+                or (command.is_scoring and may_hold_minus_zero(request.raw))
             ):
                 span = None
                 self._take_other(session, request, now, effects)
@@ -207,9 +218,12 @@ class RedisProtocol(Dialect):
                 effects.append(span)
             else:
                 span.extend(request.raw)
-            if command.is_write and (self.watchers or self.parking):
-                self._touch_written(session.database, command, arguments, now, effects)
-                span = None
+            if command.is_write:
+                if self.changes.is_kept or self.changes.is_journaled:
+                    note_written(self.changes, session.database, command, arguments)
+                if self.watchers or self.parking:
+                    self._touch_written(session.database, command, arguments, now, effects)
+                    span = None
 
     def _take_other(self, session: Session, request: Request, now: int, effects: list[Effect]) -> None:
         """A request that needs a second look. After QUIT there is none."""
@@ -220,7 +234,7 @@ class RedisProtocol(Dialect):
         command: Command | None = None
         try:
             command = look_up(self._table, request.arguments)
-            check(session, command, len(request.arguments), self.is_memory_full)
+            check(session, command, len(request.arguments), self.is_memory_full, self.is_journal_full)
             call = Call(session, command, request.arguments, request.raw, now)
             if session.transaction is not None and command.name not in UNQUEUED:
                 self._queue(session, call, effects)
@@ -251,11 +265,13 @@ class RedisProtocol(Dialect):
             compiled = self._compile(call)
             self._order(call.session, compiled, call.command.is_write, effects)
             if call.command.is_write:
-                self._touch_written(call.session.database, call.command, call.arguments, call.now, effects)
+                self._wrote(call.session.database, call, effects)
                 self._reap(call.now, effects)
 
     def _compile(self, call: Call) -> Compiled:
         command = call.command
+        if command.is_scoring and may_hold_minus_zero(call.raw):
+            return Compiled(without_minus_zero(call.arguments))
         if command.treatment is Treatment.PLAIN:
             return Compiled(call.raw)
         if command.treatment is Treatment.SORTED:
@@ -273,21 +289,30 @@ class RedisProtocol(Dialect):
 
     def touched(self, database: int, keys: list[bytes], now: int, effects: list[Effect]) -> None:
         """A write that may change `keys` was appended to `effects`."""
+        for key in keys:
+            self.changes.note(database, key, UNKNOWN)
+        self._touch(database, keys, now, effects)
+
+    def _touch(self, database: int, keys: list[bytes], now: int, effects: list[Effect]) -> None:
         self.watchers.touched(database, keys)
         for key in keys:
             self.parking.wake(self, database, key, now, effects)
 
+    def _wrote(self, database: int, call: Call, effects: list[Effect]) -> None:
+        """A write of a client's was appended to `effects`."""
+        note_written(self.changes, database, call.command, call.arguments)
+        if self.watchers or self.parking:
+            self._touch_written(database, call.command, call.arguments, call.now, effects)
+
     def _touch_written(
         self, database: int, command: Command, arguments: list[bytes], now: int, effects: list[Effect]
     ) -> None:
-        if not (self.watchers or self.parking):
-            return
         keys = written_keys(command, arguments)
         if keys is None:
             self.watchers.touched_all()
             self.parking.wake_all(self, now, effects)
         else:
-            self.touched(database, keys, now, effects)
+            self._touch(database, keys, now, effects)
 
     def _reap(self, now: int, effects: list[Effect]) -> None:
         due = self.deadlines.next_ns()
@@ -422,7 +447,7 @@ class RedisProtocol(Dialect):
         span.frames = transform.frames
         effects.append(span)
         for database, call in written:
-            self._touch_written(database, call.command, call.arguments, now, effects)
+            self._wrote(database, call, effects)
         self._reap(now, effects)
 
     def _compile_queued(self, call: Call, effects: list[Effect]) -> Compiled:

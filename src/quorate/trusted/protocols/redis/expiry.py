@@ -223,27 +223,6 @@ def _persist(dialect: Dialect, call: Call) -> Compiled:
     return Compiled(call.raw)
 
 
-def _restore(dialect: Dialect, call: Call) -> Compiled:
-    options = [word(argument) for argument in call.arguments[4:]]
-    for index, option in enumerate(options):
-        if option in (b"IDLETIME", b"FREQ") and index + 1 < len(options):
-            raise Refusal(
-                f"ERR quorate refuses RESTORE with {option.decode()}: each replica counts its own uses of a key"
-            )
-    if not all(option in (b"REPLACE", b"ABSTTL") for option in options):
-        return Compiled(call.raw)
-    deadline = absolute_ms(call, b"PXAT" if b"ABSTTL" in options else b"PX", call.arguments[2])
-    if deadline is None:
-        return Compiled(call.raw)
-    key, payload = call.arguments[1], call.arguments[3]
-    replace = [b"REPLACE"] if b"REPLACE" in options else []
-    if deadline <= call.now_ms:
-        return Compiled(encode_request([b"RESTORE", key, _PAST, payload, b"ABSTTL", *replace]))
-    raw = encode_request([b"RESTORE", key, held_deadline(deadline), payload, b"ABSTTL", *replace])
-    change = dialect.deadlines.add(call.session.database, key, deadline)
-    return Compiled(raw, Settling([change], Sign.YES))
-
-
 # Keys that move, with their deadlines.
 
 
@@ -365,7 +344,6 @@ COMPILERS: dict[str, Compiler] = {
     "copy": _copy,
     "move": _move,
     "swapdb": _swapdb,
-    "restore": _restore,
     "flushall": _flush,
     "flushdb": _flush,
 }

@@ -5,25 +5,28 @@ that go to the replicas can be read in one way only, and nothing is encoded anew
 values still to come, so that depth costs nothing, and a reply under way is never read twice from its beginning.
 """
 
+from typing import Final
+
 from ...errors import ClientFault
 from ...limits import Limits
 from ...protocol import Scanner
 
-LENGTH_DIGITS_MAX = 10
-LINE_BYTES_MAX = 64 * 1024
+LENGTH_DIGITS_MAX: Final = 10
+SHORT_DIGITS_MAX: Final = 4
+LINE_BYTES_MAX: Final = 64 * 1024
 
 # Most lengths are small: a look-up is faster than parsing, and as strict.
-_LENGTHS = {b"%d" % number: number for number in range(1024)}
-_HEADERS = [b"$%d" % number for number in range(1024)]
-_COUNTS = {b"*%d" % number: number for number in range(1, 64)}
+_LENGTHS: Final = {b"%d" % number: number for number in range(1024)}
+_HEADERS: Final = [b"$%d" % number for number in range(1024)]
+_COUNTS: Final = {b"*%d" % number: number for number in range(1, 64)}
 
 # The kinds of values by their first byte: one line; a length and as many bytes; a length and as many values or pairs.
-_LINES = frozenset(b"+-:_,#(")
-_BULKS = frozenset(b"$=!")
-_ATTRIBUTE = 124  # |
-_VALUES_EACH = {42: 1, 126: 1, 62: 1, 37: 2, _ATTRIBUTE: 2}  # * ~ > %
-_KINDS = _LINES | _BULKS | frozenset(_VALUES_EACH)
-_NULLABLE = frozenset(b"$*")
+_LINES: Final = frozenset(b"+-:_,#(")
+_BULKS: Final = frozenset(b"$=!")
+_ATTRIBUTE: Final = 124  # |
+_VALUES_EACH: Final = {42: 1, 126: 1, 62: 1, 37: 2, _ATTRIBUTE: 2}  # * ~ > %
+_KINDS: Final = _LINES | _BULKS | frozenset(_VALUES_EACH)
+_NULLABLE: Final = frozenset(b"$*")
 # How a browser that was tricked into talking to this port begins: its page's author must not get a request through.
 _HTTP = frozenset((b"post", b"host:"))
 
@@ -125,7 +128,7 @@ class RequestFramer:
         return request
 
     def _cut_header(self, buffer: bytes, position: int) -> int:
-        stop = buffer.find(b"\r\n", position)
+        stop = buffer.find(b"\r\n", position, position + LENGTH_DIGITS_MAX + 3)
         if stop < 0:
             if len(buffer) - position > LENGTH_DIGITS_MAX + 3:
                 raise _broken(b"too big mbulk count string")
@@ -376,8 +379,8 @@ class ReplyScanner(Scanner):
         self._pending = 0
 
 
-MISSING = -1
-GARBAGE = -2
+MISSING: Final = -1
+GARBAGE: Final = -2
 
 
 def _value(buffer: bytearray, position: int, limit: int) -> tuple[int, int]:
@@ -409,12 +412,28 @@ def _value(buffer: bytearray, position: int, limit: int) -> tuple[int, int]:
     return stop + 2, length * _VALUES_EACH[kind] + (1 if kind == _ATTRIBUTE else 0)
 
 
-NULL = -1
-NO_LENGTH = -2
+NULL: Final = -1
+NO_LENGTH: Final = -2
+
+
+def _short_length(buffer: bytearray, start: int, stop: int) -> int:
+    """A length of few digits, or -1 where it is no such: most are, and this needs no bytes of their own for them."""
+    if not 0 < stop - start <= SHORT_DIGITS_MAX or (buffer[start] == 48 and stop - start > 1):
+        return -1
+    length = 0
+    for index in range(start, stop):
+        digit = buffer[index] - 48
+        if not 0 <= digit <= 9:
+            return -1
+        length = length * 10 + digit
+    return length
 
 
 def _reply_length(buffer: bytearray, position: int, stop: int) -> int:
     """The length in a header, `NULL`, or `NO_LENGTH` when it is no number."""
+    length = _short_length(buffer, position + 1, stop)
+    if length >= 0:
+        return length
     token = bytes(buffer[position + 1 : stop])
     if token == b"-1":
         return NULL

@@ -35,9 +35,9 @@ AS_LANE_USER = _SKIP_REPLY + _LANE_USER_COMES
 _AROUND_SCRIPTS = [b"+client|reply", b"+eval", b"+eval_ro", b"+evalsha", b"+evalsha_ro"]
 
 
-def lane_setup(settings: Settings) -> list[list[bytes]]:
-    """The requests that a lane needs before its first slot, each with one reply."""
-    loads = [[b"SCRIPT", b"LOAD", script] for script in (REAP, LOCK_RELEASE, LOCK_EXTEND, LOCK_REACQUIRE)]
+def lane_setup(settings: Settings, loaded: tuple[bytes, ...] = ()) -> list[list[bytes]]:
+    """The requests that a lane needs before its first slot, each with one reply; `loaded` are clients' scripts."""
+    loads = [[b"SCRIPT", b"LOAD", script] for script in (REAP, LOCK_RELEASE, LOCK_EXTEND, LOCK_REACQUIRE, *loaded)]
     if not settings.scripts:
         return loads
     plain = [b"+" + row[0].encode() for row in ROWS if row[3] is Treatment.PLAIN]
@@ -73,6 +73,8 @@ def _run(dialect: Dialect, call: Call) -> Compiled:
     if name not in dialect.settings.scripts:
         # Who is told that a digest is missing loads the script, and is told the reason there.
         raise Refusal(NOSCRIPT) if is_by_digest else _refused(call.command)
+    if not is_by_digest:
+        dialect.load(name, call.arguments[1])
     if call.in_transaction:
         # Inside MULTI each request has its result, and no reply can be skipped.
         return Compiled(_SCRIPT_USER_COMES + call.raw + _LANE_USER_COMES, Between(), frames=3)
@@ -144,6 +146,7 @@ def _load(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
         return bulk(name)
     if name not in dialect.settings.scripts:
         raise _refused(call.command)
+    dialect.load(name, call.arguments[2])
     # A slot of its own; the answer is known, whatever else the replicas say.
     effects.append(Span(None, [call.raw], call.session.mode, True))
     return bulk(name)

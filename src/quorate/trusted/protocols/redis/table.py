@@ -3,7 +3,7 @@
 A row is: name, arity (the name counts; negative: at least), access (w: writes, m: may grow memory, -: neither),
 treatment, keys (first, last, step; 0 0 0: none, or found elsewhere) and, where refused, the reason. The names and
 numbers are those of the server's own COMMAND reply; a test compares them with a real server, and fails on a command
-without a row.
+without a row. Only PFCOUNT, which the server calls a read, is a write here: it keeps what it counted in the value.
 """
 
 from .base import Command, Treatment
@@ -22,6 +22,8 @@ _ONE_REPLICA = "it would show or change one replica, and replicas differ there"
 _ACCESS = "access lists are the coordinator's, not a client's, to set"
 _HASH_ORDER = "its serialised form follows each replica's own hash order"
 _OWN_CLOCK = "it reads a clock or a counter that each replica keeps for itself"
+_OWN_PAST = "it shows how a replica came to its data, and one that was rebuilt came to it another way"
+_ANY_PAYLOAD = "its payload may hold what no other request makes, and what no replica could be rebuilt with"
 LEXICAL = "in a sorted set with different scores each replica would find its own range"
 _FUNCTIONS = "functions are not allowed in this release; scripts are, by their digest"
 _SCRIPTS = "scripts belong to the cell; a client cannot stop, debug or drop them"
@@ -174,7 +176,7 @@ ROWS: tuple[Row, ...] = (
     ("xreadgroup",              -7,  "w",  _FORMED,   (0, 0, 0), ""),
     ("xrevrange",               -4,  "-",  _PLAIN,    (1, 1, 1), ""),
     ("xsetid",                  -3,  "wm", _PLAIN,    (1, 1, 1), ""),
-    ("xtrim",                   -4,  "w",  _PLAIN,    (1, 1, 1), ""),
+    ("xtrim",                   -4,  "w",  _FORMED,   (1, 1, 1), ""),
     # bitmap
     ("bitcount",                -2,  "-",  _PLAIN,    (1, 1, 1), ""),
     ("bitfield",                -2,  "wm", _PLAIN,    (1, 1, 1), ""),
@@ -185,7 +187,7 @@ ROWS: tuple[Row, ...] = (
     ("setbit",                  4,   "wm", _PLAIN,    (1, 1, 1), ""),
     # hyperloglog
     ("pfadd",                   -2,  "wm", _PLAIN,    (1, 1, 1), ""),
-    ("pfcount",                 -2,  "-",  _PLAIN,    (1, -1, 1), ""),
+    ("pfcount",                 -2,  "w",  _PLAIN,    (1, -1, 1), ""),
     ("pfdebug",                 3,   "wm", _REFUSED,  (2, 2, 1), _ONE_REPLICA),
     ("pfmerge",                 -2,  "wm", _PLAIN,    (1, -1, 1), ""),
     ("pfselftest",              1,   "-",  _REFUSED,  (0, 0, 0), _ONE_REPLICA),
@@ -212,7 +214,7 @@ ROWS: tuple[Row, ...] = (
     ("migrate",                 -6,  "w",  _REFUSED,  (3, 3, 1), _CELL),
     ("move",                    3,   "w",  _FORMED,   (1, 1, 1), ""),
     ("object",                  -2,  "-",  _BY_SUB,   (0, 0, 0), ""),
-    ("object|encoding",         3,   "-",  _PLAIN,    (2, 2, 1), ""),
+    ("object|encoding",         3,   "-",  _REFUSED,  (2, 2, 1), _OWN_PAST),
     ("object|freq",             3,   "-",  _REFUSED,  (2, 2, 1), _OWN_CLOCK),
     ("object|help",             2,   "-",  _HERE,     (0, 0, 0), ""),
     ("object|idletime",         3,   "-",  _REFUSED,  (2, 2, 1), _OWN_CLOCK),
@@ -225,7 +227,7 @@ ROWS: tuple[Row, ...] = (
     ("randomkey",               1,   "-",  _FORMED,   (0, 0, 0), ""),
     ("rename",                  3,   "w",  _FORMED,   (1, 2, 1), ""),
     ("renamenx",                3,   "w",  _FORMED,   (1, 2, 1), ""),
-    ("restore",                 -4,  "wm", _FORMED,   (1, 1, 1), ""),
+    ("restore",                 -4,  "wm", _REFUSED,  (1, 1, 1), _ANY_PAYLOAD),
     ("scan",                    -2,  "-",  _PLANNED,  (0, 0, 0), ""),
     ("sort",                    -2,  "wm", _FORMED,   (1, 1, 1), ""),
     ("sort_ro",                 -2,  "-",  _FORMED,   (1, 1, 1), ""),

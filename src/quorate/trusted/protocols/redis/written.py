@@ -1,14 +1,51 @@
-"""Which keys a write may change: for the marks of WATCH and for clients parked on keys.
+"""Which keys a write may change: for the marks of WATCH, for clients parked on keys, and for the state store.
 
 Too many is right, too few wrong.
 """
 
+from ...changes import UNKNOWN, Changes
+from .answers import DATABASES
+from .arguments import integer_argument
 from .base import Command
 
 # Writes whose keys are counted by a number: its position in the arguments; the keys follow it.
 _COUNTED = {"lmpop": 1, "zmpop": 1, "blmpop": 2, "bzmpop": 2, "eval": 2, "evalsha": 2}
 _STORING = {"sort": (b"STORE",), "georadius": (b"STORE", b"STOREDIST"), "georadiusbymember": (b"STORE", b"STOREDIST")}
 _UNKNOWN = frozenset(("flushall", "flushdb", "swapdb", "move", "copy"))
+# How many words follow an option of XREADGROUP.
+_OPTION_VALUES = {b"GROUP": 2, b"COUNT": 1, b"BLOCK": 1}
+
+
+def note_written(changes: Changes, database: int, command: Command, arguments: list[bytes]) -> None:
+    """Note what this request may change; `database` is its client's."""
+    name = command.name
+    if name == "flushall":
+        for every in range(DATABASES):
+            changes.note_whole(every)
+    elif name == "flushdb":
+        changes.note_whole(database)
+    elif name == "swapdb":
+        for argument in arguments[1:]:
+            other = integer_argument(argument)
+            if other is not None and 0 <= other < DATABASES:
+                changes.note_whole(other)
+    elif name in {"move", "copy"}:
+        _note_moved(changes, database, arguments)
+    else:
+        for key in written_keys(command, arguments) or ():
+            changes.note(database, key, command.kind)
+
+
+def _note_moved(changes: Changes, database: int, arguments: list[bytes]) -> None:
+    """MOVE key database, COPY source target [DB database] [REPLACE]: each key in both databases."""
+    databases = {database: True}
+    for argument in arguments[2:]:
+        other = integer_argument(argument)
+        if other is not None and 0 <= other < DATABASES:
+            databases[other] = True
+    for other in databases:
+        for key in arguments[1:3]:
+            changes.note(other, key, UNKNOWN)
 
 
 def written_keys(command: Command, arguments: list[bytes]) -> list[bytes] | None:
@@ -31,9 +68,13 @@ def written_keys(command: Command, arguments: list[bytes]) -> list[bytes] | None
 
 
 def _after_streams(arguments: list[bytes]) -> list[bytes]:
-    """XREADGROUP … STREAMS key … id …: the first half of what follows the word."""
-    for index, argument in enumerate(arguments):
-        if argument.upper() == b"STREAMS":
-            rest = arguments[index + 1 :]
+    """XREADGROUP … STREAMS key … id …: the first half of what follows the word, which may be a group's name too."""
+    index = 1
+    while index < len(arguments):
+        option = arguments[index].upper()
+        index += 1
+        if option == b"STREAMS":
+            rest = arguments[index:]
             return rest[: len(rest) // 2]
+        index += _OPTION_VALUES.get(option, 0)
     return []

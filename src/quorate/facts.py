@@ -1,0 +1,79 @@
+"""What Ring 1 tells observers of recovery, in the past tense."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildBegan:
+    """A shadow is being prepared for a replica's seat."""
+
+    replica: str
+    variant: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildFailed:
+    """A shadow came to nothing. It is tried again, unless it was asked for."""
+
+    replica: str
+    variant: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildDone:
+    """A rebuilt replica votes, `seconds` after its predecessor was lost, or else after its rebuild began."""
+
+    replica: str
+    variant: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildPostponed:
+    """A restart that is due would leave too few voters."""
+
+    replica: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevivalBegan:
+    """All replicas begin anew, because of this."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevivalEnded:
+    """The cell serves again, after so many seconds; or it is lost, with the reason why."""
+
+    seconds: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StateLost:
+    """State is kept no more, for this reason: no replica can be rebuilt until the cell starts anew."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLost:
+    """The journal cannot be written any more, for this reason. With sync `off`, the cell serves on without it."""
+
+    reason: str
+
+
+Fact = (
+    RebuildBegan
+    | RebuildFailed
+    | RebuildDone
+    | RebuildPostponed
+    | RevivalBegan
+    | RevivalEnded
+    | StateLost
+    | JournalLost
+)

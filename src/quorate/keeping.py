@@ -1,0 +1,169 @@
+"""Keeping state: what the core read goes to the keeper, checkpoints are asked for in time, and waited for.
+
+Ring 1. Knows neither replicas nor their rebuilding. Without a keeper, when it broke, the cell serves on: nothing is
+noted any more, and no replica can be rebuilt until the cell starts anew.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from .state.faults import StateFault
+from .state.link import Keeper
+from .state.rows import Checkpoint as Kept
+from .trusted.changes import Checkpoint, Clear, StoreEffect
+from .trusted.shell import Shell
+
+# More than this waiting for the keeper: reading state has to wait too.
+BACKLOG_BYTES_MAX = 32 * 1024 * 1024
+BACKLOG_POLL_SECONDS = 0.01
+TICK_SECONDS = 0.1
+
+
+class StateKeeping:
+    """Between the core's sweep and the keeper. `on_sealed` is called when the store stands still at a checkpoint."""
+
+    def __init__(self, shell: Shell, every_seconds: float, every_slots: int, is_durable: bool) -> None:
+        self.checkpoint_slot = 0
+        self.checkpoint_at: float | None = None
+        self.on_sealed: Callable[[], None] = _nothing
+        self.on_committed: Callable[[int], None] = _nothing
+        self.on_broken: Callable[[StateFault], None] = _nothing
+        self.fault = StateFault("no state is kept")
+        self._shell = shell
+        self._core = shell.core
+        self._every_seconds = every_seconds
+        self._every_slots = every_slots
+        self._is_durable = is_durable
+        self._keeper: Keeper | None = None
+        self._feeds = 0
+        self._counts: dict[int, dict[int, int]] = {}
+        self._waiting: list[asyncio.Future[int]] = []
+
+    def attach(self, keeper: Keeper) -> None:
+        """From now on what changes is noted, and told to this keeper."""
+        self._keeper = keeper
+        keeper.on_committed = self._committed
+        keeper.on_broken = self.broke
+        self._shell.on_state = self._told
+        self._core.changes.is_kept = True
+
+    def broke(self, fault: StateFault) -> None:
+        """The keeper is no more: the cell goes on without."""
+        self._keeper = None
+        self.fault = fault
+        self._core.state_is_lost(self._shell.now())
+        self._shell.schedule()
+        self._fail_waiting(fault)
+        self.on_broken(fault)
+
+    # What the core tells.
+
+    def _told(self, effects: list[StoreEffect]) -> None:
+        keeper = self._keeper
+        if keeper is None:
+            return
+        for effect in effects:
+            if isinstance(effect, Checkpoint):
+                self._counts[effect.slot] = effect.counts
+                keeper.commit(effect.slot, self._core.protocol.extras(), self._is_durable)
+                if self._core.sweep.is_sealed():
+                    self.on_sealed()
+            elif isinstance(effect, Clear):
+                keeper.clear(effect.database)
+            elif effect.record is None:
+                keeper.delete(effect.database, effect.key)
+            else:
+                keeper.put(effect.database, effect.key, effect.record)
+        if keeper.backlog_bytes > BACKLOG_BYTES_MAX:
+            self._core.sweep.is_held = True
+
+    def _committed(self, kept: Kept) -> None:
+        """A checkpoint is in the store. If that has other keys than the replicas, somebody wrote what was not noted."""
+        slot = kept.slot
+        expected = self._counts.pop(slot, {})
+        wrong = [database for database, count in expected.items() if kept.counts.get(database, 0) != count]
+        if wrong:
+            self._core.state_is_miscounted(wrong, self._shell.now())
+            self._shell.schedule()
+            return
+        self.checkpoint_slot = slot
+        self.checkpoint_at = time.monotonic()
+        self.on_committed(slot)
+        for waiter in self._take_waiting():
+            waiter.set_result(slot)
+
+    def _take_waiting(self) -> list[asyncio.Future[int]]:
+        waiting, self._waiting = self._waiting, []
+        return [waiter for waiter in waiting if not waiter.done()]
+
+    def _fail_waiting(self, fault: StateFault) -> None:
+        for waiter in self._take_waiting():
+            waiter.set_exception(fault)
+
+    # What others ask.
+
+    async def checkpoint(self, is_urgent: bool) -> int:
+        """Have a checkpoint made; its slot, when it is kept. Raises `StateFault` when there cannot be one."""
+        if self._keeper is None:
+            raise self.fault
+        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self._core.checkpoint_wanted(is_urgent, self._shell.now())
+        self._shell.schedule()
+        return await waiter
+
+    def refused(self, reason: str) -> None:
+        """There is no checkpoint, for this reason: whoever waits for one is told."""
+        self._fail_waiting(StateFault(reason, "see docs/recovery.md"))
+
+    @property
+    def has_keeper(self) -> bool:
+        """Whether state is kept."""
+        return self._keeper is not None
+
+    def next_feed(self) -> int:
+        """A number for one more feed."""
+        self._feeds += 1
+        return self._feeds
+
+    async def settle(self) -> None:
+        """Until no commit is under way: what is kept then stays until the next checkpoint."""
+        while self._counts and self._keeper is not None:  # noqa: ASYNC110 - asked for once in a long while
+            await asyncio.sleep(BACKLOG_POLL_SECONDS)
+
+    def keeper(self) -> Keeper:
+        """The keeper. Raises the `StateFault` that says why there is none."""
+        if self._keeper is None:
+            raise self.fault
+        return self._keeper
+
+    async def run(self) -> None:
+        """Ask for checkpoints in time, and let the sweep go on when the keeper has taken what waited."""
+        last_slot, last_at = 0, time.monotonic()
+        while True:
+            await asyncio.sleep(BACKLOG_POLL_SECONDS if self._core.sweep.is_held else TICK_SECONDS)
+            keeper, core = self._keeper, self._core
+            if keeper is None:
+                return
+            if core.sweep.is_held and keeper.backlog_bytes <= BACKLOG_BYTES_MAX // 2:
+                core.sweep.is_held = False
+                core.go_on(self._shell.now())
+                self._shell.schedule()
+            now, slot = time.monotonic(), core.order.next_slot - 1
+            is_time = self._every_seconds and now - last_at >= self._every_seconds
+            is_far = self._every_slots and slot - last_slot >= self._every_slots
+            if slot > self.checkpoint_slot and (is_time or is_far):
+                last_slot, last_at = slot, now
+                core.checkpoint_wanted(is_urgent=False, now=self._shell.now())
+                self._shell.schedule()
+
+    async def stop(self) -> None:
+        """End the keeper."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            await keeper.stop()
+
+
+def _nothing(*_: object) -> None:
+    """Nobody listens."""

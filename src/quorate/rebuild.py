@@ -1,0 +1,160 @@
+"""One rebuild: a shadow is booted beside the old replica, fed, proved, sealed, and seated.
+
+Ring 1. Knows one shadow at a time, and not why it is prepared. Whatever goes wrong ends the shadow alone: its domain is
+killed, its lane closed, and the seat is as it was.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from .boot import boot, recipe
+from .config import Config, Variant
+from .domains.make import UIDS_MAX, make
+from .domains.port import Domain
+from .keeping import StateKeeping
+from .seats import Seat
+from .state.faults import FeedFault, StateFault
+from .trusted.errors import OperatorFault
+from .trusted.messages import Role
+from .trusted.protocol import Protocol
+from .trusted.shell import Lane, Shell
+
+REBUILD_SECONDS_MAX = 600.0
+PROGRESS_SECONDS = 0.1
+
+Progress = Callable[[str, str, float], None]
+
+
+class RebuildFault(Exception):
+    """A shadow came to nothing, for this reason."""
+
+
+class Shadow:
+    """A replica that is prepared for a seat. `seated` ends when it votes, or with why it never will."""
+
+    def __init__(self, seat: Seat, variant: Variant, domain: Domain) -> None:
+        self.seat = seat
+        self.variant = variant
+        self.domain = domain
+        self.lane: Lane | None = None
+        self.feed = 0
+        self.seated: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def name(self) -> str:
+        """The replica's."""
+        return self.seat.replica.name
+
+    def fail(self, reason: str) -> None:
+        """It is no good."""
+        if not self.seated.done():
+            self.seated.set_exception(RebuildFault(reason))
+            self.seated.exception()  # whoever works on it learns of it when that is done
+
+
+class Rebuilder:
+    """Brings shadows to their seats. `shadows` holds those under way, by seat."""
+
+    def __init__(
+        self, config: Config, protocol: Protocol, shell: Shell, keeping: StateKeeping, directory: Path
+    ) -> None:
+        self.shadows: dict[int, Shadow] = {}
+        self._config = config
+        self._protocol = protocol
+        self._shell = shell
+        self._keeping = keeping
+        self._directory = directory
+
+    def shadow(self, seat: Seat, variant: Variant) -> Shadow:
+        """A shadow for `seat`, not started yet."""
+        shadow = self.shadows[seat.index] = Shadow(seat, variant, self.domain(seat, variant))
+        return shadow
+
+    def domain(self, seat: Seat, variant: Variant) -> Domain:
+        """A domain for the next replica of `seat`, which shares neither directory nor user with another."""
+        seat.generation += 1
+        seats = len(self._config.replicas)
+        number = seat.index + seats * (seat.generation % (UIDS_MAX // seats))
+        directory = self._directory / f"{seat.replica.name}-{seat.generation}"
+        return make(seat.replica.domain, recipe(seat.replica, variant), directory, number)
+
+    async def run(self, shadow: Shadow, progress: Progress) -> None:
+        """Prepare `shadow` until it votes. Raises `RebuildFault` when it never will; nothing of it is left then."""
+        try:
+            async with asyncio.timeout(REBUILD_SECONDS_MAX):
+                await self._prepare(shadow, progress)
+        except (TimeoutError, RebuildFault, OperatorFault, FeedFault, OSError) as error:
+            if self._has_seat(shadow):
+                return
+            await self._abandon(shadow)
+            raise RebuildFault(str(error) or "it took too long") from error
+        except BaseException:
+            await self._abandon(shadow)
+            raise
+        finally:
+            if not self._has_seat(shadow):
+                self.shadows.pop(shadow.seat.index, None)
+
+    async def _prepare(self, shadow: Shadow, progress: Progress) -> None:
+        name = shadow.name
+        progress(name, Role.BOOTING.value, 0.0)
+        # What changed lately is read while the replica boots, so that little is left for the end.
+        recent = asyncio.ensure_future(self._keeping.checkpoint(is_urgent=True))
+        try:
+            feed_socket = await boot(name, shadow.domain, self._protocol.probe())
+            shadow.lane = await self._shell.adopt_shadow(await shadow.domain.connect())
+            await recent
+        finally:
+            recent.cancel()
+            with suppress(asyncio.CancelledError, StateFault):
+                await recent
+        await self._feed(shadow, feed_socket, progress)
+        progress(name, Role.CATCHING_UP.value, 1.0)
+        self._shell.begin(shadow.lane, shadow.seat.index)
+        await shadow.seated
+
+    async def _feed(self, shadow: Shadow, sock: socket.socket, progress: Progress) -> None:
+        """The keeper fills the replica with the last checkpoint and proves it; then it follows."""
+        shadow.feed = self._keeping.next_feed()
+        keeper = self._keeping.keeper()
+        feeding = asyncio.ensure_future(keeper.feed(sock, shadow.feed))
+        try:
+            while not feeding.done():
+                state = keeper.feeds.get(shadow.feed)
+                share = state.rows_done / state.rows_total if state is not None and state.rows_total else 0.0
+                progress(shadow.name, Role.RESTORING.value, share)
+                await asyncio.wait([feeding], timeout=PROGRESS_SECONDS)
+            await feeding
+        finally:
+            feeding.cancel()
+
+    async def seal(self, shadows: list[Shadow]) -> None:
+        """The state store stands still at a checkpoint: each shadow that holds exactly this state goes on from it."""
+        await asyncio.gather(*(self._seal(shadow) for shadow in shadows))
+
+    async def _seal(self, shadow: Shadow) -> None:
+        lane = shadow.lane
+        assert lane is not None
+        try:
+            await self._keeping.keeper().seal(shadow.feed)
+        except (FeedFault, StateFault) as fault:
+            self._shell.give_up(lane, shadow.seat.index)
+            shadow.fail(str(fault))
+        else:
+            if not shadow.seated.done():
+                self._shell.release(lane)
+
+    def _has_seat(self, shadow: Shadow) -> bool:
+        """Whether it votes already, although nobody was told yet: then it is too late to give it up."""
+        voter = self._shell.core.vote.lanes.get(shadow.lane.number) if shadow.lane is not None else None
+        return voter is not None and voter.is_voting
+
+    async def _abandon(self, shadow: Shadow) -> None:
+        if shadow.lane is not None:
+            self._shell.give_up(shadow.lane, shadow.seat.index)
+        with suppress(StateFault):
+            self._keeping.keeper().drop(shadow.feed)
+        await shadow.domain.kill()

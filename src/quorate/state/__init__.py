@@ -1,0 +1,1 @@
+"""Where checkpoints, the journal and transfers live on disk and between domains."""

@@ -1,0 +1,167 @@
+"""Batches: many rows' requests in one write, with what is expected of the replies.
+
+Rows are restored and proved in batches of some hundred KiB, long enough that a system call and a comparison of memory
+cost nothing for each row. This is the hot path of a rebuild: plain loops over plain tuples.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from ..trusted.limits import KIB
+from .dialects import StateDialect
+from .expectations import Acknowledgements, Exact, Expectation, Subject, Told
+from .lane import FeedLane
+from .rows import Row
+
+# A batch is sent when it is this long, requests and replies together.
+BATCH_BYTES = 256 * KIB
+# What a small request is said to weigh, so that a batch has no end of tiny rows.
+REQUEST_WEIGHT = 64
+
+UNKNOWN_KIND = 0
+
+
+class Batches:
+    """Makes batches for one lane. Knows which database the lane stands in, after all that was asked."""
+
+    def __init__(self, lane: FeedLane, dialect: StateDialect) -> None:
+        self._lane = lane
+        self._dialect = dialect
+        self._database = 0
+
+    def restore(self, rows: Iterator[Row]) -> int:
+        """Have the replica take some more of the rows, whose keys are absent there. How many; 0 at the end."""
+        dialect = self._dialect
+        restore = dialect.restore
+        requests: list[bytes] = []
+        subjects: list[Subject] = []
+        replies = size = 0
+        for database, key, record in rows:
+            before = len(requests)
+            if database != self._database:
+                requests.append(self._select(database)[0])
+            requests += restore(key, record)
+            asked = len(requests) - before
+            subjects.append((database, key, asked))
+            replies += asked
+            size += len(record) + len(key) + REQUEST_WEIGHT
+            if size >= BATCH_BYTES:
+                break
+        if requests:
+            self._lane.ask(b"".join(requests), [Acknowledgements(dialect, subjects, replies)])
+        return len(subjects)
+
+    def prove(self, rows: Iterable[Row]) -> int:
+        """Read some more of the rows back, each of which must be as it is here. How many; 0 at the end."""
+        dialect = self._dialect
+        ask, kind_of, foretell = dialect.ask, dialect.kind, dialect.expected
+        run = _Run()
+        # The methods of a run, by hand: a call for each row is what counts here.
+        requests, foretold, subjects = run.requests, run.foretold, run.subjects
+        count = size = 0
+        for database, key, record in rows:
+            if database != self._database:
+                self._select_in(run, database, key)
+            kind = kind_of(record)
+            request, frames = ask(key, kind)
+            unit = foretell(key, record)
+            requests.append(request)
+            if unit is None:
+                run.close_with(Told(dialect, database, key, kind, frames, record))
+                foretold, subjects = run.foretold, run.subjects
+                length = len(record)
+            else:
+                length = len(unit)
+                foretold.append(unit)
+                subjects.append((database, key, length))
+            count += 1
+            size += len(request) + length
+            if size >= BATCH_BYTES:
+                break
+        run.send(self._lane)
+        return count
+
+    def renew(self, cleared: Iterable[int], rows: list[tuple[int, bytes, bytes | None]]) -> None:
+        """Empty the cleared databases, make these keys what their records say, or absent, and read them back."""
+        requests: list[bytes] = []
+        subjects: list[Subject] = []
+        for database in cleared:
+            requests += [*self._selecting(database), self._dialect.clear()]
+        if requests:
+            subjects.append((self._database, None, len(requests)))
+        for database, key, record in rows:
+            before = len(requests)
+            requests += [*self._selecting(database), self._dialect.delete(key)]
+            requests += [] if record is None else self._dialect.restore(key, record)
+            subjects.append((database, key, len(requests) - before))
+        if requests:
+            self._lane.ask(b"".join(requests), [Acknowledgements(self._dialect, subjects, len(requests))])
+        self._prove_all(rows)
+
+    def count(self, counts: dict[int, int]) -> None:
+        """Have every database hold as many keys as are counted, or none."""
+        run = _Run()
+        for database in range(self._dialect.databases):
+            self._select_in(run, database, None)
+            request, reply = self._dialect.count(counts.get(database, 0))
+            run.foretell(request, reply, (database, None, len(reply)))
+        run.send(self._lane)
+
+    def _prove_all(self, rows: list[tuple[int, bytes, bytes | None]]) -> None:
+        present = [(database, key, record) for database, key, record in rows if record is not None]
+        remaining = iter(present)
+        while self.prove(remaining):
+            pass
+        run = _Run()
+        for database, key, record in rows:
+            if record is None:
+                self._select_in(run, database, key)
+                request, frames = self._dialect.ask(key, UNKNOWN_KIND)
+                run.requests.append(request)
+                run.close_with(Told(self._dialect, database, key, UNKNOWN_KIND, frames, None))
+        run.send(self._lane)
+
+    def _select(self, database: int) -> tuple[bytes, bytes]:
+        self._database = database
+        return self._dialect.select(database)
+
+    def _selecting(self, database: int) -> list[bytes]:
+        return [self._select(database)[0]] if database != self._database else []
+
+    def _select_in(self, run: "_Run", database: int, key: bytes | None) -> None:
+        """Before a read of `key`, which is to blame if this goes wrong."""
+        if database != self._database:
+            request, reply = self._select(database)
+            run.foretell(request, reply, (database, key, len(reply)))
+
+
+class _Run:
+    """Reads and what they are expected to yield: what can be foretold runs together as long as it may."""
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+        self.foretold: list[bytes] = []
+        self.subjects: list[Subject] = []
+        self._expectations: list[Expectation] = []
+
+    def foretell(self, request: bytes, reply: bytes, subject: Subject) -> None:
+        """A request whose reply is known to the byte."""
+        self.requests.append(request)
+        self.foretold.append(reply)
+        self.subjects.append(subject)
+
+    def close_with(self, told: Told) -> None:
+        """The last request's reply has an order of the replica's own: what was foretold ends before it."""
+        self._close()
+        self._expectations.append(told)
+
+    def _close(self) -> None:
+        if self.foretold:
+            self._expectations.append(Exact(b"".join(self.foretold), self.subjects))
+            self.foretold = []
+            self.subjects = []
+
+    def send(self, lane: FeedLane) -> None:
+        """Ask all of it."""
+        self._close()
+        if self.requests:
+            lane.ask(b"".join(self.requests), self._expectations)

@@ -1,0 +1,91 @@
+"""One commit of the state store, read in full while later commits are made."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import store_file
+from .faults import damaged
+from .rows import DIGEST_MODULUS, Row, RowDigest, Total, counts_of, damaged_row
+from .store_file import guarding
+
+_ROWS = "SELECT database, key, record, digest FROM row"
+_ROWS_ALONE = "SELECT database, key, record FROM row"
+
+
+class Snapshot:
+    """The last commit of the store at `path`, as it is now, until closed."""
+
+    def __init__(self, path: Path, row_digest: RowDigest) -> None:
+        self._path = path
+        self._row_digest = row_digest
+        self._connection = store_file.open_reader(path)
+        try:
+            with guarding(path):
+                self._connection.execute("BEGIN")  # deferred: the first read fixes what is seen
+                self.slot, self.extras, _ = store_file.typed_meta(self._connection, path)
+                self._totals = read_totals(self._connection)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Rows by database, without empty ones."""
+        return counts_of(self._totals)
+
+    @property
+    def rows_total(self) -> int:
+        """How many rows there are."""
+        return sum(total.rows for total in self._totals.values())
+
+    def rows(self) -> Iterator[Row]:
+        """Every row, in no order that means anything, each checked.
+
+        Raises `StateFault` at a damaged row, which it names, and at the end when rows are missing or too many.
+        """
+        found: dict[int, Total] = {}
+        count = digest_sum = 0
+        database_before = -1
+        digest_of_row = self._row_digest.of
+        with guarding(self._path):
+            for database, key, record, digest in self._connection.execute(_ROWS):
+                if digest_of_row(database, key, record) != digest:
+                    raise damaged_row(self._path, database, key)
+                if database != database_before:
+                    _add(found, database_before, count, digest_sum)
+                    count = digest_sum = 0
+                    database_before = database
+                count += 1
+                digest_sum += int.from_bytes(digest, "little")
+                yield database, key, record
+        _add(found, database_before, count, digest_sum)
+        self._check_totals(found)
+
+    def rows_again(self) -> Iterator[Row]:
+        """Every row once more, in the same order, unchecked: for who has read `rows` to the end."""
+        with guarding(self._path):
+            for row in self._connection.execute(_ROWS_ALONE):  # noqa: UP028 - `yield from` would close the cursor, too late
+                yield row
+
+    def _check_totals(self, found: dict[int, Total]) -> None:
+        for database in sorted(self._totals.keys() | found.keys()):
+            kept = self._totals.get(database, Total(0, 0))
+            seen = found.get(database, Total(0, 0))
+            if kept != seen:
+                raise damaged(self._path, f"database {database} has {seen.rows} rows, not the {kept.rows} written")
+
+    def close(self) -> None:
+        """Let the store forget what only this snapshot needs. Idempotent."""
+        self._connection.close()
+
+
+def read_totals(connection: sqlite3.Connection) -> dict[int, Total]:
+    """The kept totals by database."""
+    rows = connection.execute("SELECT database, count, digest FROM total")
+    return {database: Total(count, int.from_bytes(digest, "little")) for database, count, digest in rows}
+
+
+def _add(found: dict[int, Total], database: int, count: int, digest: int) -> None:
+    before = found.get(database, Total(0, 0))
+    found[database] = Total(before.rows + count, (before.digest + digest) % DIGEST_MODULUS)

@@ -1,0 +1,166 @@
+"""The SQLite file of a state store: made, opened, told from others. Knows tables, not what rows mean.
+
+Two connections at most see a row differently: the one writer, and readers that see the last commit. In WAL mode
+neither waits for the other, and a process killed at any moment leaves the last commit.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .faults import START_EMPTY, StateFault, damaged
+
+# What tells our files from other SQLite files: "quor", in the file's header.
+APPLICATION_ID = 0x71756F72
+FORMAT_VERSION = 1
+# Rows of a few kilobytes stay out of overflow pages, and a scattered update rewrites no more than this for each row.
+PAGE_BYTES = 8_192
+WRITER_CACHE_KIB = 65_536
+READER_CACHE_KIB = 8_192
+BUSY_SECONDS_MAX = 5.0
+# The write-ahead log is copied into the file beyond this size, and cut back to it.
+LOG_PAGES = 4_096
+LOG_BYTES_KEPT = LOG_PAGES * PAGE_BYTES
+
+# No WITHOUT ROWID: that keeps rows in index pages, where each row of more than a quarter of a page takes pages of its
+# own. Measured with rows of 1 KiB, it takes twice the time to write. The index alone gives the order of keys.
+_SCHEMA = """
+CREATE TABLE row (
+    database INTEGER NOT NULL, key BLOB NOT NULL, record BLOB NOT NULL, digest BLOB NOT NULL,
+    PRIMARY KEY (database, key)
+) STRICT;
+CREATE TABLE total (database INTEGER PRIMARY KEY, count INTEGER NOT NULL, digest BLOB NOT NULL) STRICT;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
+"""
+
+
+@contextmanager
+def guarding(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors about the store at `path` into a `StateFault` that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise StateFault(
+                f"the state store {path} cannot be written or read: {error}",
+                "make room on its disk, and see that the disk is sound and the file ours to write",
+            ) from error
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise damaged(path, error) from error
+        raise StateFault(f"the state store {path} failed: {error}", "see whether another process uses it") from error
+
+
+def open_writer(path: Path, protocol: str, service: str, digest_key: bytes) -> sqlite3.Connection:
+    """The writing connection to the store at `path`, made if there is none; `digest_key` is kept in a new one.
+
+    Raises `StateFault` when what is there is of another version, protocol or service, or no store at all.
+    """
+    with guarding(path):
+        connection = _connect(path, WRITER_CACHE_KIB)
+        try:
+            if _is_new(connection):
+                _create(connection, protocol, service, digest_key)
+            else:
+                _check(connection, path, protocol, service)
+            # Only after the checks: a file that is not ours is left as it was.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES_KEPT}")
+            return connection
+        except BaseException:
+            connection.close()
+            raise
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A reading connection to the store at `path`, which exists."""
+    with guarding(path):
+        connection = _connect(path, READER_CACHE_KIB)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+
+def log_of(path: Path) -> Path:
+    """SQLite's write-ahead log of the file at `path`."""
+    return path.with_name(path.name + "-wal")
+
+
+def fsync(path: Path) -> None:
+    """See to it that what was written to `path`, a file or a directory, survives a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
+    try:
+        # SQLite gives its log the same rights as the file has.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        hint = "set cell.state to a directory that you may write"
+        raise StateFault(f"cannot use the state store {path}: {error.strerror}", hint) from None
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS_MAX, isolation_level=None)
+    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+    return connection
+
+
+def _number(connection: sqlite3.Connection, pragma: str) -> int:
+    return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
+
+
+def _is_new(connection: sqlite3.Connection) -> bool:
+    has_tables = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+    return not has_tables and not _number(connection, "user_version") and not _number(connection, "application_id")
+
+
+def _create(connection: sqlite3.Connection, protocol: str, service: str, digest_key: bytes) -> None:
+    """All in one transaction: a process killed meanwhile leaves a file that is still new."""
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in filter(str.strip, _SCHEMA.split(";")):
+        connection.execute(statement)
+    meta = {"protocol": protocol, "service": service, "digest_key": digest_key, "slot": 0, "extras": b""}
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _check(connection: sqlite3.Connection, path: Path, protocol: str, service: str) -> None:
+    if _number(connection, "application_id") != APPLICATION_ID:
+        raise StateFault(f"{path} is no state store", "set cell.state to a directory of this cell's own")
+    version = _number(connection, "user_version")
+    if version != FORMAT_VERSION:
+        raise StateFault(
+            f"the state store {path} has format {version}; this release reads format {FORMAT_VERSION}",
+            f"run it with the release that wrote it; or, {START_EMPTY}",
+        )
+    for name, wanted in (("protocol", protocol), ("service", service)):
+        found = meta_value(connection, path, name)
+        if found != wanted:
+            raise StateFault(
+                f"the state store {path} belongs to the {name} {found!r}, not {wanted!r}",
+                f"set cell.state to a directory of this cell's own; or, {START_EMPTY}",
+            )
+
+
+def meta_value(connection: sqlite3.Connection, path: Path, name: str) -> object:
+    """One value of the store's own. Raises `StateFault` when it is missing."""
+    found = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    if found is None:
+        raise damaged(path, f"its {name} is missing")
+    value: object = found[0]
+    return value
+
+
+def typed_meta(connection: sqlite3.Connection, path: Path) -> tuple[int, bytes, bytes]:
+    """Slot, extras and digest key. Raises `StateFault` when one is missing or of another type."""
+    slot, extras, key = (meta_value(connection, path, name) for name in ("slot", "extras", "digest_key"))
+    if not isinstance(slot, int) or not isinstance(extras, bytes) or not isinstance(key, bytes):
+        raise damaged(path, "its slot, extras or key is of a wrong type")
+    return slot, extras, key

@@ -1,0 +1,324 @@
+"""The sweep: what writes changed is read, by vote, and told to the state store (docs/adr/0009-state-by-vote.md).
+
+Theory of operation. A state read is a slot of the cell's own: every voting replica answers it, f+1 equal replies decide
+it, and who differs is found out at that key. Changed keys are read in small chunks, one chunk at a time. When few are
+left, all of them are read in consecutive slots. Nothing can change in between, so the state store then holds exactly
+the state at the last of these slots: a *checkpoint*. A key that changes after it was read is noted anew.
+
+This file knows neither replicas nor the store: it says which spans to order, and what follows for the store.
+"""
+
+from enum import Enum
+
+from .changes import UNKNOWN, UNREADABLE, Changes, Checkpoint, Clear, Part, StoreEffect
+from .limits import Limits
+from .protocol import Protocol
+from .span import Span
+
+# While nobody waits for the checkpoint, reading takes this share of the time: 1 of 4.
+IDLE_SHARES = 3
+# How many times a checkpoint is tried for while keys turn out to hold something else than was thought.
+ROUNDS_MAX = 64
+CHUNK_KEYS_FIRST = 16
+# How often a chunk is doubled, at most, and which part of what a replica may owe one may have: 1 of 8.
+HASTE_MAX = 16
+LAG_SHARES = 8
+PAUSE_NS_MAX = 100_000_000
+
+
+class Stage(Enum):
+    """What the sweep is doing."""
+
+    RESTING = "resting"
+    READING = "reading"
+    COUNTING = "counting"
+    LISTING = "listing"
+    CLOSING = "closing"
+    SEALING = "sealing"
+
+
+class Sweep:
+    """Reads the state of what `protocol.changes` notes, whenever a checkpoint is wanted.
+
+    `effects` collects what follows for the store, in slot order. `unreadable` holds keys whose state cannot be read:
+    while there are any, there is no checkpoint.
+    """
+
+    def __init__(self, protocol: Protocol, limits: Limits) -> None:
+        self._protocol = protocol
+        self._limits = limits
+        self._changes: Changes = protocol.changes
+        self.stage = Stage.RESTING
+        self.effects: list[StoreEffect] = []
+        self.is_wanted = False
+        self.is_urgent = False
+        # Whether the store cannot take more at present.
+        self.is_held = False
+        # Whether the store is to be left at the next checkpoint that is begun from now on until `unseal`.
+        self.is_sealing = False
+        # Whether the one under way is such a checkpoint.
+        self._will_seal = False
+        self.unreadable: dict[tuple[int, bytes], str] = {}
+        self.closing_slot = 0
+        self.rounds = 0
+        self._found: list[tuple[tuple[int, bytes], str]] = []
+        self._asked: dict[int, Span] = {}
+        self._counting: list[tuple[int, Span]] = []
+        # The databases that ever held a key, in the order of their coming.
+        self._used: dict[int, bool] = {}
+        self._counts: dict[int, int] = {}
+        self._is_clean = True
+        self._database = 0
+        self._asked_at = 0
+        self._not_before = 0
+        self._chunk_keys = CHUNK_KEYS_FIRST
+        self._keys_max = CHUNK_KEYS_FIRST * 2
+        # How many keys were left at the last chunk, and how often they had not become fewer since the one before.
+        self._left = 0
+        self._haste = 0
+        self._told_keys = 0
+        self._told_bytes = 0
+
+    # What is wanted.
+
+    def want(self, is_urgent: bool) -> None:
+        """Make a checkpoint; `is_urgent`: somebody waits for it."""
+        if not self.is_wanted:
+            self.rounds = self._left = self._haste = 0
+        self.is_wanted = True
+        self.is_urgent = self.is_urgent or is_urgent
+
+    def restart(self) -> None:
+        """All replicas are new: what was asked is forgotten, and what was read is read again.
+
+        What has changed since the last checkpoint is noted anew by who executes it again.
+        """
+        self._asked = {}
+        self._counting = []
+        self.effects = []
+        self.stage = Stage.RESTING
+        self.is_sealing = False
+
+    def unseal(self, will_seal: bool) -> None:
+        """The store may be told more; `will_seal`: until the next checkpoint."""
+        self.is_sealing = will_seal
+        self._will_seal = False
+        if will_seal:
+            self.want(is_urgent=True)
+        if self.stage is Stage.SEALING:
+            self.stage = Stage.RESTING
+
+    def stop(self) -> None:
+        """There is no store any more. What is asked already is answered all the same."""
+        self.is_wanted = False
+        self.is_urgent = False
+        self.unseal(will_seal=False)
+
+    def is_due(self, now: int) -> bool:
+        """Whether there is something to order now."""
+        return self._may_ask() and now >= self._not_before
+
+    def next_deadline(self) -> int:
+        """When to go on (ns), or 0: at no time."""
+        return max(self._not_before, 1) if self._may_ask() else 0
+
+    def _may_ask(self) -> bool:
+        return self.is_wanted and not self.is_held and not self._asked and self.stage is not Stage.SEALING
+
+    def is_sealed(self) -> bool:
+        """Whether the store holds the state at `closing_slot`, and is told nothing more until `unseal`."""
+        return self.stage is Stage.SEALING
+
+    def is_closing(self) -> bool:
+        """Whether what was to be ordered last ends with a checkpoint, if all goes well."""
+        return self.stage is Stage.CLOSING
+
+    def given_up(self) -> list[tuple[tuple[int, bytes], str]]:
+        """What was found unreadable since this was asked last, each with the reason."""
+        found, self._found = self._found, []
+        return found
+
+    # What is to be ordered.
+
+    def next_spans(self, now: int) -> list[Span]:
+        """The next state reads, to be ordered in consecutive slots; tell `asked` when they are."""
+        changes = self._changes
+        self._asked_at = now
+        self._told_keys = 0
+        self._told_bytes = 0
+        if self.stage is Stage.LISTING:
+            return [self._protocol.list_state(self._database)]
+        if changes.whole:
+            self.stage = Stage.COUNTING
+            self._database = changes.take_whole()
+            return [self._protocol.count_state(self._database)]
+        if changes.count > self._closing_keys():
+            self.stage = Stage.READING
+            self._haste += 0 < self._left <= changes.count
+            self._left = changes.count
+            return self._protocol.read_state(changes.take(self._hasty_keys()))
+        return self._closing_spans()
+
+    def _closing_spans(self) -> list[Span]:
+        """All changed keys that are left, and how many keys each database has."""
+        self.stage = Stage.CLOSING
+        self._will_seal = self.is_sealing
+        self._is_clean = True
+        self._counts = {}
+        self._counting = []
+        taken = self._changes.take(self._changes.count)
+        for database, _, _ in taken:
+            self._used[database] = True
+        spans = self._protocol.read_state(taken)
+        for database in self._used:
+            span = self._protocol.count_state(database)
+            self._counting.append((database, span))
+            spans.append(span)
+        return spans
+
+    def _closing_keys(self) -> int:
+        """How many keys may be read in one go, at the end."""
+        return min(self._hasty_keys() * 2, self._keys_max)
+
+    def _hasty_keys(self) -> int:
+        """How many keys to read at once. More and more while writers change them as fast as they are read."""
+        return min(self._chunk_keys << min(self._haste, HASTE_MAX), self._keys_max)
+
+    def asked(self, spans: list[Span], last_slot: int) -> None:
+        """These spans were ordered, up to `last_slot`."""
+        self.closing_slot = last_slot
+        for span in spans:
+            self._asked[last_slot_of(span)] = span
+        if not spans:
+            self._finish(self._asked_at)
+
+    # What the vote told.
+
+    def is_asking(self, span: Span) -> bool:
+        """Whether a span is one of ours."""
+        return self._asked.get(last_slot_of(span)) is span
+
+    def told(self, span: Span, first: int, count: int, data: bytes | None, now: int) -> None:
+        """`count` slots of `span` from `first` on were decided as `data`.
+
+        None: they were closed without a decision; nothing: the reply is over the limit.
+        """
+        if self.stage is Stage.COUNTING:
+            self._counted(self._database, data)
+        elif self.stage is Stage.LISTING:
+            self._listed(data)
+        else:
+            self._read(span, first, count, data)
+        if first + count == span.first + span.count:
+            del self._asked[last_slot_of(span)]
+            if not self._asked:
+                self._finish(now)
+
+    def _read(self, span: Span, first: int, count: int, data: bytes | None) -> None:
+        for database, counting in self._counting:
+            if counting is span:
+                number = None if data is None else self._protocol.counted(data)
+                self._is_clean = self._is_clean and number is not None
+                self._counts[database] = number or 0
+                return
+        if data:
+            for part in self._protocol.take_state(span, first, count, data):
+                self._take(part)
+            self._told_keys += count
+            self._told_bytes += len(data)
+            return
+        self._is_clean = False
+        for database, key, kind in self._protocol.state_asked(span, first, count):
+            if data is None:
+                self._changes.keep(database, key, kind)
+            else:
+                self._give_up((database, key), "its state is over the limit of one reply")
+
+    def _take(self, part: Part) -> None:
+        place = (part.database, part.key)
+        self.unreadable.pop(place, None)
+        if part.is_settled:
+            self.effects.append(part)
+            return
+        self._is_clean = False
+        if part.kind == UNREADABLE:
+            self._give_up(place, "it holds what is no abstract state")
+        else:
+            self._changes.keep(part.database, part.key, part.kind)
+
+    def _give_up(self, place: tuple[int, bytes], reason: str) -> None:
+        if place not in self.unreadable:
+            self.unreadable[place] = reason
+            self._found.append((place, reason))
+
+    def _stop_wanting(self) -> None:
+        """There is no checkpoint. If that is for something unreadable, whoever waits is told, each time anew."""
+        self.is_wanted = False
+        self.is_urgent = False
+        if not self._found:
+            self._found = list(self.unreadable.items())[:1]
+
+    def _counted(self, database: int, data: bytes | None) -> None:
+        number = None if data is None else self._protocol.counted(data)
+        self.stage = Stage.RESTING
+        if number == 0:
+            self._clear(database)
+        elif number is None:
+            self._changes.keep_whole(database)
+        else:
+            self.stage = Stage.LISTING
+
+    def _listed(self, data: bytes | None) -> None:
+        names = None if data is None else self._protocol.listed(data)
+        self.stage = Stage.RESTING
+        if names is None:
+            self._changes.keep_whole(self._database)
+            if data is not None:
+                self._give_up((self._database, b""), "its keys are too many to be listed")
+                self._stop_wanting()
+            return
+        self._clear(self._database)
+        self._used[self._database] = True
+        for name in names:
+            self._changes.keep(self._database, name, UNKNOWN)
+
+    def _clear(self, database: int) -> None:
+        """Nothing is known of this database any more, and nothing in it is unreadable."""
+        self.effects.append(Clear(database))
+        for place in list(self.unreadable):
+            if place[0] == database:
+                del self.unreadable[place]
+
+    # What follows.
+
+    def _finish(self, now: int) -> None:
+        """All that was asked is answered."""
+        if self._told_keys:
+            mean = self._told_bytes // self._told_keys + 1
+            limits = self._limits
+            self._chunk_keys = max(1, min(limits.sweep_bytes // mean, limits.sweep_keys_max))
+            # However it hurries: no more than a slow replica may owe without being left behind.
+            self._keys_max = max(2, min(limits.lag_bytes_max // LAG_SHARES // mean, limits.closing_keys_max))
+        if self.stage is Stage.CLOSING:
+            self._close(now)
+        if self.stage is Stage.READING:
+            self.stage = Stage.RESTING
+        pause = 0 if self.is_urgent else (now - self._asked_at) * IDLE_SHARES
+        self._not_before = now + min(pause, PAUSE_NS_MAX)
+
+    def _close(self, now: int) -> None:
+        self._counting = []
+        self.stage = Stage.RESTING
+        self.rounds += 1
+        if self.unreadable or self.rounds > ROUNDS_MAX:
+            self._stop_wanting()
+        elif self._is_clean and not self._changes.whole:
+            self.effects.append(Checkpoint(self.closing_slot, self._counts))
+            self.stage = Stage.SEALING if self._will_seal else Stage.RESTING
+            # Whoever came while this one was under way needs another.
+            self.is_wanted = self.is_urgent = self.is_sealing and not self._will_seal
+
+
+def last_slot_of(span: Span) -> int:
+    """The last slot of an ordered span; it stays the same while slots are decided from the front."""
+    return span.first + span.count - 1

@@ -1,0 +1,45 @@
+"""The paper's experiment on a real cell, as short as it can be: what it looks for happens. No speed is asserted."""
+
+from pathlib import Path
+
+import pytest
+
+from quorate.experiments import vmfit_run, vmfit_state
+from quorate.experiments.vmfit_schedule import Schedule
+from quorate.experiments.vmfit_state import Size
+from tests.domains.harness import short_directory
+
+# Faster than anybody may ask for: nobody looks at these numbers.
+SHORT, SHORTER = Schedule(100, 1), Schedule(150, 1)
+REDIS = ("bwrap", "redis-server", "libmimalloc.so.2", "libtcmalloc_minimal.so.4")
+
+
+@pytest.mark.needs("bwrap")
+def test_shadows_hide_malicious_replicas_from_the_client() -> None:
+    with short_directory() as directory:
+        run = vmfit_run.run("C", SHORT, directory)
+    kinds = [event.kind for event in run.events]
+    assert kinds.count("fault") == 3
+    assert kinds.count("rebuilt") >= 6
+    assert sum(run.counted.failed) == run.counted.wrong == run.counted.unanswered_ms == 0
+    assert sum(run.counted.requests) > 1_000
+
+
+@pytest.mark.needs("bwrap")
+def test_without_recovery_the_second_fault_ends_the_service() -> None:
+    with short_directory() as directory:
+        run = vmfit_run.run("A", SHORTER, directory)
+    assert run.worst_rtt_ms is None
+    assert run.throughput(*SHORTER.windows[2]) == 0 < run.throughput(*SHORTER.windows[1])
+    assert [event.kind for event in run.events if event.kind == "rebuilt"] == []
+
+
+@pytest.mark.needs(*REDIS)
+def test_state_is_transferred_under_the_client() -> None:
+    told: list[str] = []
+    with short_directory() as directory:
+        found = vmfit_state.measure(Size("small", 500), 1, Path(directory), told.append)
+    assert (found["failed"], found["wrong"]) == (0, 0)
+    assert found["conviction_to_voting_seconds"] > 0
+    assert found["rejuvenation_seconds"] > 0
+    assert len(told) == 3

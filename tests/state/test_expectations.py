@@ -1,0 +1,136 @@
+import pytest
+
+from quorate.state import dialects
+from quorate.state.expectations import (
+    ACKNOWLEDGEMENT_BYTES_MAX,
+    UNIT_SLACK_BYTES,
+    Acknowledgements,
+    Exact,
+    Expectation,
+    Told,
+)
+from quorate.state.faults import FeedFault
+from quorate.trusted.changes import SET, UNKNOWN
+from tests.state.support import PROTOCOL, members
+
+DIALECT = dialects.make(PROTOCOL)
+FIRST, SECOND = b"$3\r\nabc\r\n", b"$4\r\ndefg\r\n"
+
+
+def fed(expectation: Expectation, data: bytes, size: int) -> bytes:
+    """Give it `data` in pieces, until it is done; what is left over. The buffer is longer than what counts of it."""
+    position = 0
+    while not expectation.is_done and position < len(data):
+        piece = data[position : position + size]
+        position += expectation.take(bytearray(b"??" + piece + b"+OK\r\n??"), 2, 2 + len(piece))
+    return data[position:]
+
+
+def exact() -> Exact:
+    return Exact(FIRST + SECOND, [(0, b"one", len(FIRST)), (3, b"two", len(SECOND))])
+
+
+def acknowledgements() -> Acknowledgements:
+    return Acknowledgements(DIALECT, [(0, b"one", 2), (3, b"two", 3), (4, None, 1)], 6)
+
+
+def told(record: bytes | None) -> Told:
+    return Told(DIALECT, 0, b"s", UNKNOWN if record is None else SET, 2 if record is None else 3, record)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 11, 100])
+def test_what_was_foretold_is_taken_in_any_pieces(size: int) -> None:
+    expectation = exact()
+    assert fed(expectation, FIRST + SECOND + b"rest", size).endswith(b"rest"[-1:])
+    assert expectation.is_done
+
+
+def test_only_what_belongs_to_it_is_taken() -> None:
+    assert fed(exact(), FIRST + SECOND + b"rest", 1_000) == b"rest"
+    assert fed(acknowledgements(), b"+OK\r\n" * 6 + b"rest", 1_000) == b"rest"
+    assert fed(acknowledgements(), b":1\r\n" * 6 + b"rest", 1_000) == b"rest"
+    assert fed(told(None), b"+none\r\n:-2\r\nrest", 1_000) == b"rest"
+
+
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_each_wrong_byte_is_found_with_its_key(size: int) -> None:
+    data = FIRST + SECOND
+    for index in range(len(data)):
+        wrong = data[:index] + b"!" + data[index + 1 :]
+        name = "database 0 key 'one'" if index < len(FIRST) else "database 3 key 'two'"
+        with pytest.raises(FeedFault, match=f"{name} reads back as … b'!") as caught:
+            fed(exact(), wrong, size)
+        assert caught.value.is_replicas
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize("replies", [[b"+OK\r\n"] * 6, [b":1\r\n", b"+OK\r\n", b"$3\r\n1-1\r\n"] * 2])
+def test_requests_are_acknowledged_in_any_pieces(size: int, replies: list[bytes]) -> None:
+    expectation = acknowledgements()
+    fed(expectation, b"".join(replies), size)
+    assert expectation.is_done
+
+
+def test_much_may_follow_what_is_incomplete() -> None:
+    for usual in (b"+OK\r\n", b":1\r\n"):
+        count = 3 * ACKNOWLEDGEMENT_BYTES_MAX
+        expectation = Acknowledgements(DIALECT, [(0, b"one", count)], count)
+        fed(expectation, usual * count, 2 * ACKNOWLEDGEMENT_BYTES_MAX + 1)
+        assert expectation.is_done
+
+
+@pytest.mark.parametrize("size", [1, 6, 100])
+@pytest.mark.parametrize("index", range(6))
+def test_an_error_is_found_with_its_key(size: int, index: int) -> None:
+    name = "number of keys in database 4" if index == 5 else "key 'one'" if index < 2 else "key 'two'"
+    for usual in (b"+OK\r\n", b":1\r\n", b"$5\r\n-ERR!\r\n"):
+        replies = [usual] * 6
+        replies[index] = b"-OOM no room\r\n"
+        with pytest.raises(FeedFault, match=f"{name} cannot be restored: b'-OOM no room"):
+            fed(acknowledgements(), b"".join(replies), size)
+
+
+@pytest.mark.parametrize(
+    "data", [b"hello\r\n", b"+" + b"x" * 2 * ACKNOWLEDGEMENT_BYTES_MAX, b"$999999999\r\n" + b"x" * 9_000]
+)
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_what_is_no_reply_or_too_long_is_refused(data: bytes, size: int) -> None:
+    with pytest.raises(FeedFault, match="key 'one': the answer"):
+        fed(acknowledgements(), data, size)
+
+
+SAID = b"+set\r\n:-1\r\n*2\r\n$1\r\nb\r\n$1\r\na\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_a_replica_may_tell_in_an_order_of_its_own(size: int) -> None:
+    expectation = told(members(b"a", b"b"))
+    fed(expectation, SAID, size)
+    assert expectation.is_done
+
+
+@pytest.mark.parametrize("size", [1, 100])
+@pytest.mark.parametrize(
+    ("record", "said", "message"),
+    [
+        (members(b"a", b"c"), SAID, "reads back as something else"),
+        (members(b"a"), b"+none\r\n:-2\r\n*0\r\n", "reads back as absent"),
+        (None, b"+set\r\n:-1\r\n", "tells of no state"),
+        (members(b"a"), b"-ERR\r\n-ERR\r\n-ERR\r\n", "tells of no state"),
+        (members(b"a"), b"+string\r\n:-1\r\n-WRONGTYPE\r\n", "tells of no state"),
+        (members(b"a"), b"+set\r\n:-1\r\n*1\r\n$-1\r\n", ""),
+        (members(b"a"), b"+set\r\n:-1\r\n*1\r\n*1\r\n:1\r\n", ""),
+        (members(b"a"), b"+set\r\n:-1\r\n*1\r\n?\r\n", "is no reply"),
+        (members(b"a"), b"+set\r\n:-1\r\n*9999\r\n" + b"$4\r\nxxxx\r\n" * UNIT_SLACK_BYTES, "longer than it can be"),
+    ],
+)
+def test_whatever_else_it_tells_is_a_fault(size: int, record: bytes | None, said: bytes, message: str) -> None:
+    with pytest.raises(FeedFault, match=f"database 0 key 's'.*{message}"):
+        fed(told(record), said, size)
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_absence_is_told_too(size: int) -> None:
+    expectation = told(None)
+    fed(expectation, b"+none\r\n:-2\r\n", size)
+    assert expectation.is_done

@@ -1,0 +1,334 @@
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quorate.state import store as store_module
+from quorate.state import store_file
+from quorate.state.faults import StateFault
+from quorate.state.rows import DIGEST_MODULUS, RowDigest
+from quorate.state.store import StateStore
+from tests.state.support import PROTOCOL, SERVICE
+
+KEY = b"k" * 32
+CHILD = """
+import sys
+from pathlib import Path
+from quorate.state.store import StateStore
+store = StateStore(Path(sys.argv[1]), "redis", "test")
+slot = store.checkpoint.slot
+while True:
+    slot += 1
+    for index in range(400):
+        store.put(index % 3, b"%d" % index, b"%d" % slot * 50)
+    store.delete(3, b"%d" % (slot - 1))
+    store.put(3, b"%d" % slot, b"last")
+    store.commit(slot, b"%d" % slot, slot % 2 == 0)
+    print(slot, flush=True)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.sqlite3"
+
+
+def opened(path: Path, key: bytes | None = None) -> StateStore:
+    return StateStore(path, PROTOCOL, SERVICE, key)
+
+
+def contents(store: StateStore) -> dict[tuple[int, bytes], bytes]:
+    snapshot = store.snapshot()
+    try:
+        return {(database, key): record for database, key, record in snapshot.rows()}
+    finally:
+        snapshot.close()
+
+
+def recomputed(store: StateStore, key: bytes) -> int:
+    digest = RowDigest(key)
+    rows = contents(store).items()
+    parts = [digest.of(database, name, record) for (database, name), record in rows]
+    return sum(int.from_bytes(part, "little") for part in parts) % DIGEST_MODULUS
+
+
+def test_a_commit_outlives_the_store_and_nothing_else_does(path: Path) -> None:
+    store = opened(path)
+    assert (store.checkpoint.slot, store.checkpoint.counts, store.extras) == (0, {}, b"")
+    store.put(0, b"a", b"1")
+    store.put(2, b"\x00\xff", b"2")
+    done = store.commit(7, b"extras", is_durable=True)
+    store.put(0, b"b", b"3")
+    store.delete(0, b"a")
+    store.close()
+    again = opened(path)
+    assert again.checkpoint == done
+    assert (done.slot, done.counts, again.extras) == (7, {0: 1, 2: 1}, b"extras")
+    assert contents(again) == {(0, b"a"): b"1", (2, b"\x00\xff"): b"2"}
+    again.close()
+
+
+def test_readers_see_what_is_committed(path: Path) -> None:
+    store = opened(path)
+    store.put(0, b"a", b"1")
+    store.commit(1, b"", is_durable=False)
+    snapshot = store.snapshot()
+    store.put(0, b"a", b"2")
+    assert store.read(0, b"a") == b"1"
+    store.commit(2, b"", is_durable=False)
+    assert (store.read(0, b"a"), store.read(0, b"b"), store.read(1, b"a")) == (b"2", None, None)
+    assert (snapshot.slot, snapshot.counts, snapshot.rows_total) == (1, {0: 1}, 1)
+    assert list(snapshot.rows()) == list(snapshot.rows_again()) == [(0, b"a", b"1")]
+    snapshot.close()
+    store.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_digest_follows_each_change_and_knows_no_order(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "WAITING_ROWS_MAX", 7)
+    monkeypatch.setattr(store_module, "LOOK_UP_KEYS_MAX", 3)
+    chance = random.Random(seed)
+    store = opened(tmp_path / "one", KEY)
+    model: dict[tuple[int, bytes], bytes] = {}
+    for slot in range(1, 12):
+        for _ in range(chance.randrange(40)):
+            database, key, record = chance.randrange(3), b"%d" % chance.randrange(20), b"%d" % chance.randrange(3)
+            if chance.random() < 0.04:
+                store.clear(database)
+                model = {name: old for name, old in model.items() if name[0] != database}
+            elif chance.random() < 0.3:
+                store.delete(database, key)
+                model.pop((database, key), None)
+            else:
+                store.put(database, key, record)
+                model[(database, key)] = record
+        done = store.commit(slot, b"", is_durable=False)
+        assert contents(store) == model
+        assert done.digest == recomputed(store, KEY)
+        assert done.counts == {n: sum(1 for name in model if name[0] == n) for n in {name[0] for name in model}}
+    other = opened(tmp_path / "other", KEY)
+    rows = list(model.items())
+    chance.shuffle(rows)
+    for (database, key), record in rows:
+        other.put(database, key, record)
+    assert other.commit(1, b"", is_durable=False).digest == store.checkpoint.digest
+    third = opened(tmp_path / "third")
+    for (database, key), record in rows:
+        third.put(database, key, record)
+    assert third.commit(1, b"", is_durable=False).digest != store.checkpoint.digest
+    for each in (store, other, third):
+        each.close()
+
+
+def test_rows_that_differ_in_where_the_key_ends_have_other_digests() -> None:
+    digest = RowDigest(KEY)
+    assert len({digest.of(0, b"ab", b"c"), digest.of(0, b"a", b"bc"), digest.of(1, b"ab", b"c")}) == 3
+
+
+def test_what_is_put_as_it_was_is_not_written(path: Path) -> None:
+    store = opened(path)
+    store.put(0, b"a", b"1")
+    first = store.commit(1, b"", is_durable=False)
+    before = store._connection.total_changes
+    store.put(0, b"a", b"1")
+    store.delete(0, b"b")
+    store._flush()
+    assert store._connection.total_changes == before
+    assert store.commit(2, b"", is_durable=False).digest == first.digest
+    store.close()
+
+
+def test_a_cleared_database_holds_what_is_put_after(path: Path) -> None:
+    store = opened(path)
+    for key in (b"a", b"b"):
+        store.put(0, key, b"1")
+        store.put(1, key, b"1")
+    store.commit(1, b"", is_durable=False)
+    store.put(0, b"c", b"2")
+    store.clear(0)
+    store.put(0, b"d", b"2")
+    assert store.commit(2, b"", is_durable=False).counts == {0: 1, 1: 2}
+    assert contents(store) == {(0, b"d"): b"2", (1, b"a"): b"1", (1, b"b"): b"1"}
+    store.close()
+
+
+def test_pages_go_through_all_keys(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = opened(path)
+    rows = [(database, b"%03d" % index, b"r") for database in (0, 5) for index in range(10)]
+    for row in rows:
+        store.put(*row)
+    assert store.page(None, 5) == []
+    store.commit(1, b"", is_durable=False)
+    assert store.page(None, 4) == rows[:4]
+    assert store.page((0, b"007"), 4) == rows[8:12]
+    assert store.page((5, b"009"), 4) == []
+    monkeypatch.setattr(store_module, "PAGE_BYTES_MAX", 8)
+    assert store.page(None, 100) == rows[:2]
+    store.close()
+
+
+# Damage.
+
+
+def damage(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def filled(path: Path) -> StateStore:
+    store = opened(path)
+    store.put(0, b"sound", b"1")
+    store.put(3, b"line\nbreak\xff" + b"x" * 100, b"2")
+    store.commit(1, b"", is_durable=True)
+    return store
+
+
+def test_a_damaged_row_is_named_wherever_it_is_read(path: Path) -> None:
+    store = filled(path)
+    damage(path, "UPDATE row SET record = x'33' WHERE database = 3")
+    key = b"line\nbreak\xff" + b"x" * 100
+    snapshot = store.snapshot()
+    for reading in (lambda: list(snapshot.rows()), lambda: store.read(3, key), lambda: store.page(None, 9)):
+        with pytest.raises(StateFault, match=r"damaged: database 3 key 'line\\nbreak\\xffx+'… \(111 bytes\)") as caught:
+            reading()
+        assert "move it away" in caught.value.hint
+    snapshot.close()
+    assert store.read(0, b"sound") == b"1"
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM row WHERE database = 3",
+        "INSERT INTO row SELECT 9, key, record, digest FROM row WHERE database = 3",
+        "UPDATE row SET database = 4 WHERE database = 3",
+        "UPDATE total SET count = 5 WHERE database = 3",
+    ],
+)
+def test_rows_lost_or_moved_are_noticed(path: Path, statement: str) -> None:
+    store = filled(path)
+    damage(path, statement)
+    snapshot = store.snapshot()
+    with pytest.raises(StateFault, match=r"damaged: database [349] "):
+        list(snapshot.rows())
+    snapshot.close()
+    store.close()
+
+
+def test_a_damaged_page_is_noticed(path: Path) -> None:
+    store = opened(path)
+    for index in range(2_000):
+        store.put(0, b"%d" % index, b"r" * 100)
+    store.commit(1, b"", is_durable=True)
+    store.close()
+    with path.open("r+b") as file:
+        file.seek(store_file.PAGE_BYTES * 8)
+        file.write(b"\xa5" * store_file.PAGE_BYTES * 4)
+    with pytest.raises(StateFault, match="damaged"):
+        contents(opened(path))
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("PRAGMA user_version = 9", "has format 9; this release reads format 1"),
+        ("PRAGMA application_id = 9", "is no state store"),
+        ("UPDATE meta SET value = 'http' WHERE name = 'protocol'", "belongs to the protocol 'http', not 'redis'"),
+        ("UPDATE meta SET value = 'other' WHERE name = 'service'", "belongs to the service 'other', not 'test'"),
+        ("DELETE FROM meta WHERE name = 'slot'", "its slot is missing"),
+        ("UPDATE meta SET value = 'x' WHERE name = 'slot'", "of a wrong type"),
+    ],
+)
+def test_a_store_that_is_not_ours_is_refused_and_left_alone(path: Path, statement: str, message: str) -> None:
+    filled(path).close()
+    damage(path, statement)
+    before = path.read_bytes()
+    with pytest.raises(StateFault, match=message) as caught:
+        opened(path)
+    assert caught.value.hint
+    assert path.read_bytes() == before
+
+
+def test_files_that_are_no_store_are_refused(tmp_path: Path) -> None:
+    text, foreign = tmp_path / "text", tmp_path / "foreign"
+    text.write_text("this is no database\n" * 100)
+    damage(foreign, "CREATE TABLE mine (x)")
+    for path, message in ((text, "damaged"), (foreign, "is no state store")):
+        before = path.read_bytes()
+        with pytest.raises(StateFault, match=message):
+            opened(path)
+        assert path.read_bytes() == before
+    with pytest.raises(StateFault, match="cannot use the state store") as caught:
+        opened(tmp_path / "missing" / "state")
+    assert "cell.state" in caught.value.hint
+
+
+def test_a_store_that_was_only_begun_is_made(path: Path) -> None:
+    path.touch()
+    opened(path).close()
+    assert opened(path).checkpoint.slot == 0
+
+
+def test_only_we_may_read_it(path: Path) -> None:
+    opened(path).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+# Crashes.
+
+
+@pytest.mark.parametrize("round_number", range(6))
+def test_killed_at_any_moment_it_holds_the_last_commit_whole(path: Path, round_number: int) -> None:
+    last = 0
+    for part in range(2):
+        wanted = last + 1 + (round_number * 7 + part * 3) % 9
+        with subprocess.Popen([sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            while last < wanted:
+                last = int(child.stdout.readline())
+            os.kill(child.pid, signal.SIGKILL)
+            said = [int(line) for line in child.stdout.read().splitlines()]
+        last = max([last, *said])
+        store = opened(path)
+        slot = store.checkpoint.slot
+        assert slot in (last, last + 1)
+        assert store.extras == b"%d" % slot
+        expected = {(index % 3, b"%d" % index): b"%d" % slot * 50 for index in range(400)}
+        assert contents(store) == {**expected, (3, b"%d" % slot): b"last"}
+        store.close()
+        last = slot
+
+
+def test_what_is_to_be_durable_is_synchronised(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synchronised: list[Path] = []
+    real = store_file.fsync
+
+    def note(what: Path) -> None:
+        synchronised.append(what)
+        real(what)
+
+    monkeypatch.setattr(store_file, "fsync", note)
+    store = opened(path)
+
+    def mode() -> int:
+        return int(store._connection.execute("PRAGMA synchronous").fetchone()[0])
+
+    synchronised.clear()
+    full, off = 2, 0
+    store.commit(1, b"", is_durable=True)
+    assert (mode(), synchronised) == (full, [])  # SQLite itself did
+    store.commit(2, b"", is_durable=False)
+    assert (mode(), synchronised) == (off, [])
+    store.commit(3, b"", is_durable=True)
+    assert (mode(), synchronised) == (full, [path, store_file.log_of(path), path.parent])
+    store.close()
