@@ -42,12 +42,11 @@ class Journaling:
         assert file is not None
         slot = keeper.checkpoint.slot
         self._core.begin_at(max(slot, file.recovered.last_slot))
-        self._core.tombstones = dict(file.recovered.tombstones)
+        self._core.recording.tombstones = dict(file.recovered.tombstones)
         replayed = await replay(self._core, self._shell, file, slot)
         await learn(self._core, keeper)
         file.begin(self._synced, self._failed, self._shell.synced)
-        self._core.journal = file.journal
-        self._core.changes.is_journaled = True
+        self._core.recording.begin(file.journal)
         self._shell.journal_file = Unsynced(self) if self._sync == "off" else file
         return bool(replayed)
 
@@ -60,7 +59,7 @@ class Journaling:
 
     def committed(self, slot: int) -> None:
         """A checkpoint is kept: what lies before it is needed no more."""
-        self._core.checkpoint_kept(slot)
+        self._core.recording.kept(slot)
         if self.file is not None:
             self.file.truncate(slot)
 
@@ -86,8 +85,7 @@ class Journaling:
         self.fault = reason
         if self._sync == "off":
             self.file = None
-            self._core.journal = None
-            self._core.changes.is_journaled = False
+            self._core.recording.end()
             self._shell.journal_file = None
         self._on_failed(reason)
 

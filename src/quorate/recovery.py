@@ -39,6 +39,7 @@ class Recovery:
         self.seats = seats
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._is_paused = False
+        self._is_over = False
         self._keeping = keeping
         self._rebuilder = rebuilder
         self._begin = begin
@@ -47,6 +48,8 @@ class Recovery:
         self._watchers: dict[int, Progress] = {}
         self._asked: dict[int, asyncio.Future[None]] = {}
         self._lost_at: dict[int, float] = {}
+        # Which variants came to nothing since a seat's last rebuild; all of them begin anew when all have.
+        self._failed_as: list[set[str]] = [set() for _ in config.replicas]
         recovery = config.recovery
         self._schedule = Schedule(
             config.cell.f,
@@ -93,7 +96,7 @@ class Recovery:
         assert shadow.lane is not None
         self._shell.seat(shadow.lane, seat)
         old = self.seats[seat].take(shadow.variant, shadow.domain)
-        self._begin(_kill(old))
+        self._begin(end(old))
         self._begin(supervise(self._shell, shadow.domain, shadow.lane.number))
         if not shadow.seated.done():
             shadow.seated.set_result(None)
@@ -173,8 +176,20 @@ class Recovery:
         self._is_paused = False
         self._changed.set()
 
+    def give_up(self) -> None:
+        """The cell is lost: nobody is rebuilt any more, and who waits for it is told."""
+        self._is_over = True
+        for asked in self._asked.values():
+            if not asked.done():
+                asked.set_exception(_cell_is_lost())
+        self._asked.clear()
+
     def _failed(self, seat: Seat, variant: Variant, reason: str) -> None:
         self._schedule.failed(seat.index, self._shell.clock.now())
+        failed = self._failed_as[seat.index]
+        failed.add(variant.name)
+        if len(failed) == len(seat.replica.variants):
+            failed.clear()
         self._on_fact(RebuildFailed(seat.replica.name, variant.name, reason))
         asked = self._asked.pop(seat.index, None)
         if asked is not None and not asked.done():
@@ -182,6 +197,7 @@ class Recovery:
 
     def _done(self, seat: Seat, variant: Variant, seconds: float) -> None:
         self._schedule.succeeded(seat.index, self._shell.clock.now())
+        self._failed_as[seat.index].clear()
         life = seat.life
         life.rebuilds += 1
         life.born_at = life.last_rebuild_at = time.monotonic()
@@ -193,16 +209,20 @@ class Recovery:
             asked.set_result(None)
 
     def _variant(self, seat: Seat, why: Why) -> Variant:
-        """The next of the replica's variants that no other seat has.
+        """The next of the replica's variants that no other seat has, and that did not fail since the last rebuild.
 
-        Where there is none, who is only to be rejuvenated stays what it is; what was lost becomes the next anyway.
+        Where there is none, who is only to be rejuvenated stays what it is; what was lost becomes the next all the same.
         """
         rotation = self._rotation(seat)
+        untried = [name for name in rotation if name not in self._failed_as[seat.index]] or rotation
         taken = {other.variant.name for other in self.seats if other is not seat}
         taken |= {shadow.variant.name for shadow in self._rebuilder.shadows.values()}
-        free = [name for name in rotation if name not in taken and name != seat.variant.name]
-        otherwise = seat.variant.name if why in PLANNED else rotation[0]
-        return self._config.variants[free[0] if free else otherwise]
+        free = [name for name in untried if name not in taken and name != seat.variant.name]
+        if free:
+            name = free[0]
+        else:
+            name = seat.variant.name if why in PLANNED and seat.variant.name in untried else untried[0]
+        return self._config.variants[name]
 
     def _rotation(self, seat: Seat) -> list[str]:
         """The names of the replica's variants, the next one first."""
@@ -233,6 +253,8 @@ class Recovery:
     async def recover(self, names: list[str], strategy: str | None, progress: Progress) -> None:
         """Rebuild these replicas and return when they vote. Raises `OperatorFault` when one does not, or must not."""
         seats = [self._named(name) for name in names]
+        if self._is_over:
+            raise _cell_is_lost()
         for seat in seats:
             refusal = self._schedule.refusal(seat.index)
             if refusal:
@@ -261,6 +283,10 @@ class Recovery:
         raise OperatorFault(f"there is no replica {name!r}", f"the replicas are: {names}")
 
 
+def _cell_is_lost() -> OperatorFault:
+    return OperatorFault("the cell is lost: its replicas could not be begun anew", "see its log, and restart the cell")
+
+
 def _why(notice: Convicted | Retired) -> Why:
     if isinstance(notice, Retired):
         return Why.RETIRED
@@ -273,5 +299,6 @@ async def supervise(shell: Shell, domain: Domain, lane: int) -> None:
     shell.lane_broke(lane, Cause.CRASH)
 
 
-async def _kill(domain: Domain) -> None:
+async def end(domain: Domain) -> None:
+    """Nothing of this domain is left."""
     await domain.kill()

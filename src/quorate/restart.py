@@ -41,7 +41,7 @@ async def replay(core: Coordinator, shell: Shell, journal_file: JournalFile, aft
     failed = core.tally.split + core.tally.unanswered
     count = 0
     for entry in journal_file.entries(after):
-        for part in surviving(entry, core.tombstones):
+        for part in surviving(entry, core.recording.tombstones):
             while not core.can_replay() and not core.is_lost:  # noqa: ASYNC110 - the core knows no events
                 await asyncio.sleep(POLL_SECONDS)
             core.replay(part, shell.now())

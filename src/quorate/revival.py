@@ -17,12 +17,12 @@ from .domains.port import Domain
 from .facts import Fact, RevivalBegan, RevivalEnded
 from .journaling import Journaling
 from .keeping import StateKeeping
-from .recovery import Recovery, supervise
+from .recovery import Recovery, end, supervise
 from .restart import fill
 from .seats import Seat
 from .state.faults import StateFault
 from .trusted.errors import OperatorFault
-from .trusted.messages import Notice, QuorumLost, Undecided
+from .trusted.messages import Notice, QuorumLost, Role, Undecided
 from .trusted.shell import Shell
 
 REVIVAL_SECONDS_MAX = 600.0
@@ -77,6 +77,8 @@ class Revival:
         except (OperatorFault, OSError, TimeoutError) as error:
             self.is_armed = False
             self._core.lose(self._shell.now())
+            self._end_all()
+            self._recovery.give_up()
             self._on_fact(RevivalEnded(time.monotonic() - began_at, str(error) or "it took too long"))
         else:
             self._core.resume(self._shell.now())
@@ -111,6 +113,15 @@ class Revival:
         await fill(self._keeping.keeper(), sock, self._keeping.next_feed(), name)
         lane = await self._shell.adopt(seat.index, await domain.connect())
         self._begin(supervise(self._shell, domain, lane.number))
+
+    def _end_all(self) -> None:
+        """Whatever became of the new replicas: none of them will ever be asked anything."""
+        for seat in self._recovery.seats:
+            if self._core.roles[seat.index] is Role.VOTING:
+                self._core.replica_stopped(seat.index, self._shell.now())
+                continue
+            seat.role, seat.cause = Role.RETIRED, "it could not be begun anew"
+            self._begin(end(seat.domain))
 
 
 def calls_for(notice: Notice) -> str:

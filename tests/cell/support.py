@@ -60,6 +60,11 @@ def example(name: str, domain: str | None = None, **limits: int) -> Document:
     return document
 
 
+def unhealed(document: Document) -> Document:
+    """The same, but nobody rebuilds a replica that lost its vote."""
+    return document | {"recovery": {"reactive": False}}
+
+
 def as_toml(document: Document) -> str:
     """A configuration as text. What TOML and JSON write alike is all that a configuration holds."""
     lines: list[str] = []
@@ -203,15 +208,25 @@ class RunningCell:
         """The evidence of convictions, newest first."""
         return read_convictions(self.state, 10_000)
 
-    def convicted(self, name: str) -> ReplicaSnapshot:
-        """Wait until a replica is convicted, and its conviction is in the evidence."""
-        found = eventually(lambda: self._with_role(name, "convicted"), f"{name} is convicted")
-        eventually(lambda: [c for c in self.convictions() if c.replica == name], "the conviction is in the evidence")
-        return found
+    def convicted(self, name: str) -> ConvictionRecord:
+        """Wait until a conviction of this replica is in the evidence; the newest. It may have a successor by then."""
+        found = eventually(lambda: [c for c in self.convictions() if c.replica == name], f"{name} is convicted")
+        return found[0]
 
-    def _with_role(self, name: str, role: str) -> ReplicaSnapshot | None:
-        replica = self.replica(name)
-        return replica if replica.role == role else None
+    def rebuilt(self, name: str, times: int = 1) -> ReplicaSnapshot:
+        """Wait until this replica votes, and was rebuilt so many times."""
+
+        def found() -> ReplicaSnapshot | None:
+            replica = self.replica(name)
+            return replica if replica.role == "voting" and replica.rebuilds >= times else None
+
+        return eventually(found, f"{name} was rebuilt and votes")
+
+    def recover(self, *arguments: str) -> str:
+        """Have replicas rebuilt as `quorate recover` does; what it says when they vote. Fails when they do not."""
+        result = self.command("recover", *arguments)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
 
     def settled(self) -> CellSnapshot:
         """Wait until every voting replica has answered every slot."""

@@ -9,7 +9,7 @@ import redis
 
 from quorate.trusted.messages import Cause
 from tests.cell.conftest import MakeCell
-from tests.cell.support import Document, RunningCell, eventually, example, exchange, request
+from tests.cell.support import Document, RunningCell, eventually, example, exchange, request, unhealed
 from tests.cell.workload import Workload
 
 SECOND_NS = 1_000_000_000
@@ -64,12 +64,14 @@ def test_a_rogue_replica_is_convicted_for_what_it_did(cells: MakeCell, fault: st
     assert Cause(convicted.cause) in causes
     assert cell.resident_bytes() - before < 60 * MIB
     assert [c.replica for c in cell.convictions()] == ["b"]
+    # Its successor is rogue, too, and serves as well as it did at first.
+    assert cell.rebuilt("b").variant == "rogue"
     assert cell.settled().state == "serving"
     assert cell.stop() == 0
 
 
 def test_a_replica_that_cannot_be_set_up_never_votes(cells: MakeCell) -> None:
-    cell = cells(with_rogue("refuses")).start()
+    cell = cells(unhealed(with_rogue("refuses"))).start()
     assert cell.convicted("b").cause == Cause.REFUSED.value
     with Workload(cell, CLIENTS) as work:
         work.more(REQUESTS)
@@ -106,13 +108,15 @@ def test_a_replica_that_pauses_and_goes_on_catches_up(cells: MakeCell) -> None:
 def test_a_replica_that_falls_too_far_behind_holds_up_nobody(cells: MakeCell) -> None:
     """What is kept for it is bounded: it loses its seat long before its silence has lasted too long."""
     cell = cells(
-        example(
-            "kv",
-            "process",
-            lag_slots_max=2_000,
-            inflight_slots_max=1_000,
-            client_pending_max=500,
-            throttle_ns_max=SECOND_NS,
+        unhealed(
+            example(
+                "kv",
+                "process",
+                lag_slots_max=2_000,
+                inflight_slots_max=1_000,
+                client_pending_max=500,
+                throttle_ns_max=SECOND_NS,
+            )
         )
     ).start()
     os.kill(pid_of(cell, "c"), signal.SIGSTOP)

@@ -23,7 +23,7 @@ FILE = re.compile(r"[\w./]+(?:\.py|\.toml|\.md|/)")
 MEMBER = re.compile(r"([A-Z][a-z]\w+)\.(_?[a-z]\w+)")
 PACKAGE = ROOT / "src" / "quorate"
 # Where a file of ARCHITECTURE.md may lie; its tables name files relative to the folder that their heading gives.
-INNER = ("", "trusted", "trusted/protocols", "trusted/protocols/redis", "domains", "observe")
+INNER = ("", "trusted", "trusted/protocols", "trusted/protocols/redis", "state", "domains", "observe")
 FOLDERS = [ROOT, *(PACKAGE / inner for inner in INNER)]
 # Words of Python and of the configuration's values.
 FOREIGN = {"hash()", "id()", "journal", "recover"}
@@ -99,6 +99,13 @@ def test_every_file_of_the_trusted_base_is_on_the_map() -> None:
     told = set(quoted(PAGE))
     files = [path.name for path in python_files("src/quorate/trusted") if path.name != "__init__.py"]
     assert sorted(set(files) - told) == []
+
+
+def test_every_file_that_keeps_state_or_rebuilds_is_on_the_map() -> None:
+    """Ring 1, but for `domains/`, which has a map of its own."""
+    told = set(quoted(PAGE))
+    files = [*(PACKAGE / "state").glob("*.py"), *PACKAGE.glob("*.py")]
+    assert sorted({path.name for path in files if not path.name.startswith("__")} - told) == []
 
 
 def test_wrong_names_are_seen() -> None:

@@ -112,8 +112,8 @@ class Pusher(Errand):
     """Pushes elements to queues. What comes first leaves first, in all of them."""
 
     def draw(self, chance: Random) -> list[list[bytes]]:
-        """A push, or two in one piece."""
-        pushes = [[b"RPUSH", queue, self.tag()] for queue in chance.sample(QUEUES, chance.choice((1, 1, 2)))]
+        """A push, or several in one piece."""
+        pushes = [[b"RPUSH", queue, self.tag()] for queue in chance.choices(QUEUES, k=chance.choice((1, 1, 2, 3)))]
         if chance.random() < 0.2:
             pushes[0].append(self.tag())
         return pushes if chance.random() < 0.7 else [[b"LPUSH", STACK, self.tag()]]

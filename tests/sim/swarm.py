@@ -199,12 +199,12 @@ def _clients(chance: Random, theme: Theme) -> tuple[int, ...]:
     """How many callers, listeners, waiters, takers, scanners and rogues there are."""
     if theme is Theme.CHATTER:
         return 1, 0, 0, 0, 0, 0
-    some = (chance.choice(counts) for counts in ((0, 1, 2), (0, 1, 3), (0, 1, 2), (0, 1)))
+    some = (chance.choice(counts) for counts in ((0, 1, 2), (0, 1, 3, 4), (0, 1, 2), (0, 1)))
     return chance.randint(1, 6), *some, chance.randint(0, 3)
 
 
 def _phase(chance: Random, theme: Theme) -> Phase:
-    if theme is Theme.EXCESS or (theme is not Theme.BRINK and chance.random() < 0.15):
+    if theme is Theme.EXCESS or (theme not in (Theme.BRINK, Theme.CHATTER) and chance.random() < 0.15):
         return Phase.BEYOND
     return Phase.WITHIN
 
@@ -240,7 +240,8 @@ def _characters(chance: Random, theme: Theme, phase: Phase, f: int, faulty_ns: i
     culprits = chance.sample(range(seats), faulty)
     characters = [_character(chance, enabled, faulty_ns) if seat in culprits else None for seat in range(seats)]
     if theme in THEME_FAULTS:
-        characters[culprits[0]] = Character((THEME_FAULTS[theme],), chance.choice((0.01, 0.1)), 0)
+        rate = chance.choice((0.1, 0.3) if theme is Theme.CHATTER else (0.01, 0.1))
+        characters[culprits[0]] = Character((THEME_FAULTS[theme],), rate, 0)
     return tuple(characters)
 
 

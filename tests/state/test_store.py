@@ -332,3 +332,16 @@ def test_what_is_to_be_durable_is_synchronised(path: Path, monkeypatch: pytest.M
     store.commit(3, b"", is_durable=True)
     assert (mode(), synchronised) == (full, [path, store_file.log_of(path), path.parent])
     store.close()
+
+
+def test_a_disk_that_does_not_synchronise_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(what: Path) -> None:
+        raise OSError(5, "Input/output error", str(what))
+
+    store = opened(path)
+    store.commit(1, b"", is_durable=False)
+    monkeypatch.setattr(store_file, "fsync", fail)
+    with pytest.raises(StateFault, match="cannot be synchronised") as caught:
+        store.commit(2, b"", is_durable=True)
+    assert "disk is sound" in caught.value.hint
+    store.close()

@@ -52,7 +52,8 @@ class RowDigest:
     def of(self, database: int, key: bytes, record: bytes) -> bytes:
         """The digest of one row."""
         digest = self._keyed_copy()
-        digest.update(_pack_head(database, len(key)) + key + record)
+        digest.update(_pack_head(database, len(key)) + key)
+        digest.update(record)
         return digest.digest()
 
 

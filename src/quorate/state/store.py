@@ -188,8 +188,7 @@ class StateStore:
         if is_durable == self._is_synchronous:
             return
         if is_durable:
-            for path in (self.path, store_file.log_of(self.path), self.path.parent):
-                store_file.fsync(path)
+            store_file.synchronise(self.path)
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'OFF'}")
         self._is_synchronous = is_durable
 

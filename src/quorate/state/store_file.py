@@ -38,7 +38,7 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
 
 @contextmanager
 def guarding(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors about the store at `path` into a `StateFault` that says what to do."""
+    """Turn errors of SQLite and of its disk into a `StateFault` about the store at `path` that says what to do."""
     try:
         yield
     except sqlite3.Error as error:
@@ -51,6 +51,10 @@ def guarding(path: Path) -> Iterator[None]:
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise damaged(path, error) from error
         raise StateFault(f"the state store {path} failed: {error}", "see whether another process uses it") from error
+    except OSError as error:
+        raise StateFault(
+            f"the state store {path} cannot be synchronised: {error}", "see that its disk is sound"
+        ) from error
 
 
 def open_writer(path: Path, protocol: str, service: str, digest_key: bytes) -> sqlite3.Connection:
@@ -86,6 +90,13 @@ def open_reader(path: Path) -> sqlite3.Connection:
 def log_of(path: Path) -> Path:
     """SQLite's write-ahead log of the file at `path`."""
     return path.with_name(path.name + "-wal")
+
+
+def synchronise(path: Path) -> None:
+    """See to it that what was written to the store at `path` so far survives a loss of power."""
+    for each in (path, log_of(path), path.parent):
+        if each.exists():  # a log comes with the first write
+            fsync(each)
 
 
 def fsync(path: Path) -> None:

@@ -12,8 +12,8 @@ from .client import Client
 from .distribute import Distribute
 from .errors import invariant
 from .joining import Joining
-from .journal import Entry, Journal
-from .judge import Judge, Reask, Sentence
+from .journal import Entry
+from .judge import Judge, Reask, Replayed, Sentence, Untold
 from .limits import Limits
 from .messages import (
     Cause,
@@ -33,6 +33,7 @@ from .messages import (
 from .order import Order
 from .protocol import Protocol
 from .quorum import seats_for, votes_needed
+from .recording import Recording
 from .reply import Reply
 from .span import Answer, Close, Effect, Span
 from .sweep import Sweep
@@ -59,10 +60,7 @@ class Coordinator:
         self.tally = Tally(seats)
         self.sweep = Sweep(protocol, limits)
         self.changes = protocol.changes
-        self.journal: Journal | None = None
-        # Slots closed without a decision since the last checkpoint that may have been writes, and why: no replica that
-        # is rebuilt executes them.
-        self.tombstones: dict[int, str] = {}
+        self.recording = Recording(protocol.changes)
         # Whether all replicas are being rebuilt, so that clients wait.
         self.is_suspended = False
         self._was_lost = False
@@ -184,7 +182,9 @@ class Coordinator:
             if kind == EXTRA:
                 self.protocol.adopt_extra(extra)
         if entry.requests:
-            span = Span(None, entry.requests, entry.mode, True)
+            # A reply of one frame was compared byte for byte the first time.
+            form = Replayed() if entry.frames > 1 else None
+            span = Span(None, entry.requests, entry.mode, True, form)
             span.frames = entry.frames
             self._is_replaying = True
             self._ask(span, now)
@@ -219,10 +219,6 @@ class Coordinator:
             self._was_lost = False
             self.notices.append(QuorumRegained(self.vote.voters(), now))
         self._resume(now)
-
-    def checkpoint_kept(self, slot: int) -> None:
-        """A checkpoint is kept: what lies before it is executed by nobody any more."""
-        self.tombstones = {buried: reason for buried, reason in self.tombstones.items() if buried > slot}
 
     def shadow_waits(self, lane: int, seat: int, now: int) -> None:
         """A shadow for `seat` has almost the cell's state: from the next checkpoint on it is sent all slots.
@@ -326,8 +322,8 @@ class Coordinator:
             span.owner.asked += span.count
             self.tally.requests += span.count
         self.order.admit(span, now)
-        if span.is_write and self.journal is not None and not self._is_replaying:
-            self.journal.append(span, self.changes.take_recent())
+        if span.is_write and not self._is_replaying:
+            self.recording.wrote(span)
         self.distribute.send(span)
         self.vote.expect(span)
 
@@ -383,7 +379,7 @@ class Coordinator:
             self.tally.answered(decision.count, now - span.ordered_at)
             if not data:
                 data = self.protocol.abandon(span, decision.first, "its reply is over the limit", now, effects)
-            elif span.form is not None and not isinstance(span.form, Reask):
+            elif span.form is not None and not isinstance(span.form, Untold):
                 data = self.protocol.finish(span, data, now, effects)
         if effects:
             self._perform(effects, now)
@@ -395,15 +391,9 @@ class Coordinator:
         self.tally.unanswered += not is_split
         request = decision.span.request_at(decision.first)
         if decision.span.is_write:
-            self._bury(decision.first, decision.reason, now)
+            self.recording.bury(decision.first, decision.reason, now)
         self.notices.append(Undecided(decision.first, request, decision.span.is_write, is_split, now))
         return self.protocol.abandon(decision.span, decision.first, decision.reason, now, effects)
-
-    def _bury(self, slot: int, reason: str, now: int) -> None:
-        """Nobody executes this slot again. That is on disk before its owner is told."""
-        self.tombstones[slot] = reason
-        if self.journal is not None:
-            self.journal.tombstone(slot, reason, now)
 
     # Guilt.
 

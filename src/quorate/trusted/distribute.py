@@ -64,6 +64,7 @@ class Distribute:
         self.outgoing.clear()
         self._size = 0
         self._mode = NO_MODE
+        self._is_beginning = False
         self._sent_slot = self._last_slot
 
     def begin(self) -> None:

@@ -21,7 +21,25 @@ class Sentence(Enum):
     SPARE = "spare"
 
 
-class Reask(Form):
+class Untold(Form):
+    """The cell's own, told to nobody: nothing follows from the agreed reply."""
+
+
+class Replayed(Untold):
+    """A write executed again. Its replies were voted on the first time, in a form that nobody knows any more.
+
+    They may hold elements in each replica's own order, so all count as equal. What the write left is compared when the
+    state is read.
+    """
+
+    is_exact = False
+
+    def canonical(self, reply: bytes) -> bytes:
+        """The same for all: that there was a reply."""
+        return b"replayed"
+
+
+class Reask(Untold):
     """A read asked again because `accused` dissented; compared as the first time, told to nobody."""
 
     def __init__(self, accused: int, form: Form | None) -> None:

@@ -62,6 +62,7 @@ class Sweep:
         self.closing_slot = 0
         self.rounds = 0
         self._found: list[tuple[tuple[int, bytes], str]] = []
+        self._has_told = False
         self._asked: dict[int, Span] = {}
         self._counting: list[tuple[int, Span]] = []
         # The databases that ever held a key, in the order of their coming.
@@ -85,6 +86,7 @@ class Sweep:
         """Make a checkpoint; `is_urgent`: somebody waits for it."""
         if not self.is_wanted:
             self.rounds = self._left = self._haste = 0
+            self._has_told = False
         self.is_wanted = True
         self.is_urgent = self.is_urgent or is_urgent
 
@@ -250,13 +252,14 @@ class Sweep:
         if place not in self.unreadable:
             self.unreadable[place] = reason
             self._found.append((place, reason))
+            self._has_told = True
 
     def _stop_wanting(self) -> None:
         """There is no checkpoint. If that is for something unreadable, whoever waits is told, each time anew."""
         self.is_wanted = False
         self.is_urgent = False
-        if not self._found:
-            self._found = list(self.unreadable.items())[:1]
+        if not self._has_told:
+            self._found += list(self.unreadable.items())[:1]
 
     def _counted(self, database: int, data: bytes | None) -> None:
         number = None if data is None else self._protocol.counted(data)

@@ -214,7 +214,6 @@ class Vote:
     def _cut(self, reference: Seat, limit: int, now: int) -> Segment | None:
         """Decide each slot whose reply lies whole in the first `limit` bytes of an agreed stream."""
         first = self.frontier
-        agreed = bytes(reference.buffer[:limit])
         start = 0
         asked = 0
         spans: list[Span] = []
@@ -227,14 +226,15 @@ class Vote:
                 break
             end = reference.scanner.end
             asked += span.size * found // len(span.requests)
-            self._decided(span, found, agreed[start:end])
+            self._decided(span, found, bytes(reference.buffer[start:end]))
             spans.append(span)
             start = end
             if span.count:
                 break
         if not start:
             return None
-        return Segment(first, self.frontier - first, agreed[:start], spans, asked, now)
+        data = self.decisions[-1].data if len(spans) == 1 else bytes(reference.buffer[:start])
+        return Segment(first, self.frontier - first, data, spans, asked, now)
 
     def _decide_slot(self, now: int) -> bool:
         span = self.awaiting[0]
@@ -490,7 +490,7 @@ class Vote:
 def _are_equal(seats: list[Seat]) -> bool:
     """Whether all streams are the same, which is how it mostly is."""
     stream = seats[0].buffer
-    return all(seat.buffer == stream for seat in seats)
+    return all(seat.buffer == stream for seat in seats[1:])
 
 
 def _agree(one: bytearray, other: bytearray) -> bool:

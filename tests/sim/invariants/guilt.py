@@ -1,8 +1,8 @@
 """Who is guilty: a dissent on a decided write convicts, late ones included; so does a reply that nobody asked for.
 
 Checks at the end of each turn that no seat still votes whose delivered reply to a decided write differs, unless the
-cell could not spare it; and whenever a seat was heard that it sent no more than was asked, if nothing is under way. Cannot see wrong replies
-that were never delivered, nor judge reads, which are asked again.
+cell could not spare it; and whenever a seat was heard, that it sent no more than was asked, if nothing is under way.
+Cannot see wrong replies that were never delivered, nor judge reads, which are asked again.
 """
 
 from quorate.trusted.messages import Notice, Role, Spared

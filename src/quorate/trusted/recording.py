@@ -1,0 +1,43 @@
+"""What is written down of the order: writes as they are ordered, and the slots that nobody executes again.
+
+Knows no disk: the journal's records are taken, and written, by the shell. Without a journal nothing is recorded but
+tombstones, which are kept until a checkpoint lies behind them.
+"""
+
+from .changes import Changes
+from .journal import Journal
+from .span import Span
+
+
+class Recording:
+    """`tombstones` are slots closed without a decision since the last checkpoint that may have been writes, and why."""
+
+    def __init__(self, changes: Changes) -> None:
+        self.journal: Journal | None = None
+        self.tombstones: dict[int, str] = {}
+        self._changes = changes
+
+    def begin(self, journal: Journal) -> None:
+        """From now on each write goes into this journal."""
+        self.journal = journal
+        self._changes.is_journaled = True
+
+    def end(self) -> None:
+        """There is no journal any more."""
+        self.journal = None
+        self._changes.is_journaled = False
+
+    def wrote(self, span: Span) -> None:
+        """`span`, all writes, was ordered, and what it may change was noted."""
+        if self.journal is not None:
+            self.journal.append(span, self._changes.take_recent())
+
+    def bury(self, slot: int, reason: str, now: int) -> None:
+        """Nobody executes this slot again. That is on disk before its owner is told."""
+        self.tombstones[slot] = reason
+        if self.journal is not None:
+            self.journal.tombstone(slot, reason, now)
+
+    def kept(self, slot: int) -> None:
+        """A checkpoint is kept: what lies before it is executed by nobody any more."""
+        self.tombstones = {buried: reason for buried, reason in self.tombstones.items() if buried > slot}
