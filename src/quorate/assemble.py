@@ -33,6 +33,7 @@ from .recovery import Recovery, supervise
 from .restart import fill
 from .revival import Revival
 from .seats import Seat
+from .state.faults import StateFault
 from .state.link import Keeper
 from .trusted.connection import Connection
 from .trusted.coordinator import Coordinator
@@ -98,7 +99,9 @@ class Cell:
                 for seat in self.seats:
                     boots.create_task(self._boot(seat))
             if await self.journaling.begin(self.keeping.keeper()):
-                await self.keeping.checkpoint(is_urgent=True)
+                # Else all would be executed again at the next start too. What cannot be read is said, and served.
+                with suppress(StateFault):
+                    await self.keeping.checkpoint(is_urgent=True)
         except ExceptionGroup as group:
             await self.stop()
             raise first_fault(group) from group
@@ -107,6 +110,7 @@ class Cell:
             raise
         self._begin(self._measure())
         self._begin(self.keeping.run())
+        self._begin(self.keeping.scrub())
         self._begin(self.recovery.run())
         self.revival.is_armed = True
         tame_garbage_collector()
@@ -193,16 +197,14 @@ class Cell:
     async def _open_state(self) -> None:
         """Open the state store and the journal, and keep state from the first slot on. With sync `off`, start empty."""
         cell = self.config.cell
-        directory = cell.state / "checkpoint"
-        if self.config.journal.sync == "off":
-            shutil.rmtree(directory, ignore_errors=True)
+        directory = state_directory(self.config)
         private_directory(directory)
-        keeper = await Keeper.start(directory / "state.sqlite3", cell.protocol, cell.name)
+        keeper = await Keeper.start(directory / "checkpoint.sqlite3", cell.protocol, cell.name)
         self.keeping.attach(keeper)
         self.keeping.on_broken = lambda fault: self._recovered(StateLost(str(fault)))
         self.keeping.on_committed = self.journaling.committed
         self.protocol.adopt_extras(keeper.extras)
-        self.journaling.open()
+        self.journaling.open(directory)
 
     def _journal_failed(self, reason: str) -> None:
         """What was acknowledged could be lost from now on: a crash, never tried again."""
@@ -324,6 +326,23 @@ def bind(host: str, port: int) -> socket.socket:
             "stop what uses the port, or set cell.listen to another",
         ) from None
     return sock
+
+
+def state_directory(config: Config) -> Path:
+    """Where the cell keeps checkpoint and journal. With sync `off` that is void at each start, and kept elsewhere.
+
+    Raises `OperatorFault` when what was kept for good would be passed over.
+    """
+    durable, void = config.cell.state / "durable", config.cell.state / "void"
+    if config.journal.sync != "off":
+        return durable
+    if durable.exists():
+        raise OperatorFault(
+            f"{durable} holds what was written with a journal, and journal.sync is off: it would be left out",
+            "set journal.sync again, or move that directory away",
+        )
+    shutil.rmtree(void, ignore_errors=True)
+    return void
 
 
 def private_directory(path: Path) -> None:

@@ -5,6 +5,7 @@ nothing waits for it, and a cell whose disk fails goes on without it.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from .config import Config
 from .restart import learn, replay
@@ -31,10 +32,10 @@ class Journaling:
         """Up to which slot all writes are on disk."""
         return self.file.synced_slot if self.file is not None and self._sync != "off" else 0
 
-    def open(self) -> None:
-        """Open what is there. Raises `JournalFault` when it must not be gone on with."""
+    def open(self, directory: Path) -> None:
+        """Open what is in `directory`. Raises `JournalFault` when it must not be gone on with."""
         cell = self._config.cell
-        self.file = JournalFile.open(cell.state, cell.protocol, cell.name, self._sync)
+        self.file = JournalFile.open(directory, cell.protocol, cell.name, self._sync)
 
     async def begin(self, keeper: Keeper) -> bool:
         """The replicas hold the last checkpoint: execute what came after it, then write on. Whether there was any."""

@@ -18,6 +18,7 @@ from .trusted.shell import Shell
 BACKLOG_BYTES_MAX = 32 * 1024 * 1024
 BACKLOG_POLL_SECONDS = 0.01
 TICK_SECONDS = 0.1
+SCRUB_SECONDS = 1.0
 
 
 class StateKeeping:
@@ -153,10 +154,25 @@ class StateKeeping:
             now, slot = time.monotonic(), core.order.next_slot - 1
             is_time = self._every_seconds and now - last_at >= self._every_seconds
             is_far = self._every_slots and slot - last_slot >= self._every_slots
-            if slot > self.checkpoint_slot and (is_time or is_far):
+            if (slot > self.checkpoint_slot or core.changes.count) and (is_time or is_far):
                 last_slot, last_at = slot, now
                 core.checkpoint_wanted(is_urgent=False, now=self._shell.now())
                 self._shell.schedule()
+
+    async def scrub(self) -> None:
+        """Have all that is kept read again, slowly, though nobody wrote it: a replica may lose it all the same."""
+        after: tuple[int, bytes] | None = None
+        while self._keeper is not None:
+            await asyncio.sleep(SCRUB_SECONDS)
+            if self._core.sweep.is_wanted or self._core.is_suspended:
+                continue
+            try:
+                page = await self.keeper().page(after, self._core.limits.scrub_keys_max)
+            except StateFault:
+                return
+            after = page[-1][:2] if page else None
+            for database, key, kind in page:
+                self._core.changes.keep(database, key, kind)
 
     async def stop(self) -> None:
         """End the keeper."""

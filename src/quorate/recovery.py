@@ -95,7 +95,7 @@ class Recovery:
         shadow = self._rebuilder.shadows.pop(seat)
         assert shadow.lane is not None
         self._shell.seat(shadow.lane, seat)
-        old = self.seats[seat].take(shadow.variant, shadow.domain)
+        old = self.seats[seat].take(shadow.variant, shadow.domain, Role.VOTING)
         self._begin(end(old))
         self._begin(supervise(self._shell, shadow.domain, shadow.lane.number))
         if not shadow.seated.done():
@@ -211,18 +211,16 @@ class Recovery:
     def _variant(self, seat: Seat, why: Why) -> Variant:
         """The next of the replica's variants that no other seat has, and that did not fail since the last rebuild.
 
-        Where there is none, who is only to be rejuvenated stays what it is; what was lost becomes the next all the same.
+        Where there is none, who is only to be rejuvenated stays what it is; what was lost becomes the next anyway.
         """
         rotation = self._rotation(seat)
         untried = [name for name in rotation if name not in self._failed_as[seat.index]] or rotation
         taken = {other.variant.name for other in self.seats if other is not seat}
         taken |= {shadow.variant.name for shadow in self._rebuilder.shadows.values()}
         free = [name for name in untried if name not in taken and name != seat.variant.name]
-        if free:
-            name = free[0]
-        else:
-            name = seat.variant.name if why in PLANNED and seat.variant.name in untried else untried[0]
-        return self._config.variants[name]
+        if not free and not (why in PLANNED and seat.variant.name in untried):
+            free = [name for name in untried if name != seat.variant.name]
+        return self._config.variants[free[0] if free else seat.variant.name]
 
     def _rotation(self, seat: Seat) -> list[str]:
         """The names of the replica's variants, the next one first."""

@@ -61,6 +61,8 @@ class Revival:
         if not reason or not self.is_armed or self._core.is_suspended or not self._keeping.has_keeper:
             return
         self._core.suspend(self._shell.now())
+        for seat in self._recovery.seats:
+            seat.role = Role.BOOTING
         self._shell.schedule()
         self._begin(self._revive(reason))
 
@@ -108,10 +110,11 @@ class Revival:
     async def _replace(self, seat: Seat, variant: Variant, domain: Domain) -> None:
         """A new replica for `seat`, which holds the last checkpoint."""
         name = seat.replica.name
-        await seat.take(variant, domain).kill()
+        await seat.take(variant, domain, Role.BOOTING).kill()
         sock = await boot(name, domain, self._core.protocol.probe())
         await fill(self._keeping.keeper(), sock, self._keeping.next_feed(), name)
         lane = await self._shell.adopt(seat.index, await domain.connect())
+        seat.role = Role.VOTING
         self._begin(supervise(self._shell, domain, lane.number))
 
     def _end_all(self) -> None:

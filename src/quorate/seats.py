@@ -31,11 +31,11 @@ class Seat:
     faults: set[str] = field(default_factory=set)
     drill: Drill | None = None
 
-    def take(self, variant: Variant, domain: Domain) -> Domain:
+    def take(self, variant: Variant, domain: Domain, role: Role) -> Domain:
         """Another replica has the seat. Returns the domain of the one before."""
         old, self.domain = self.domain, domain
         self.variant = variant
-        self.role = Role.VOTING
+        self.role = role
         self.cause = ""
         self.faults = set()
         self.drill = None

@@ -3,13 +3,16 @@
 A replica's record of a key is what state reads make of it: canonical, so that equal states are equal records.
 """
 
+import contextlib
+import os
 import re
+import signal
 import socket
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 
 from quorate.domains import processes
+from quorate.observe.register import running
 from quorate.trusted.changes import HASH, LIST, SET, STREAM, STRING, ZSET
 from quorate.trusted.protocols.redis.framing import ReplyScanner
 from quorate.trusted.protocols.redis.state import record_of, state_request
@@ -33,11 +36,15 @@ class Lane:
     """A connection of our own to one replica."""
 
     def __init__(self, pid: int) -> None:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        path = next(argument.decode() for argument in arguments if argument.endswith(b".sock"))
+        # Some services put their own words, but all put their socket, into what the kernel calls their command line.
+        found = re.search(r"/[^\0 ]*\.sock", Path(f"/proc/{pid}/cmdline").read_text())
+        assert found is not None
         self.socket = socket.socket(socket.AF_UNIX)
-        # What the service calls its socket is below its own root.
-        self.socket.connect(f"/proc/{pid}/root{path}")
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.socket.close)
+            # What the service calls its socket is below its own root.
+            self.socket.connect(f"/proc/{pid}/root{found[0]}")
+            undo.pop_all()
 
     def ask(self, data: bytes, frames: int = 1) -> bytes:
         """Send requests; return their replies, of so many frames."""
@@ -55,7 +62,7 @@ def state_of(pid: int) -> State:
     """Every key of the replica that is this process: its record, by database and key."""
     lane = Lane(pid)
     found: State = {}
-    with closing(lane.socket):
+    with contextlib.closing(lane.socket):
         for database in range(DATABASES):
             assert lane.ask(request("SELECT", database)) == b"+OK\r\n"
             for name in map(payload, elements(lane.ask(request("KEYS", "*")))):
@@ -94,6 +101,17 @@ def service_pids(cell: RunningCell) -> dict[str, int]:
 def all_gone(pids: Iterable[int]) -> None:
     """Wait until none of these processes runs."""
     eventually(lambda: all(processes.stat(pid) is None for pid in pids), f"{pids} have ended")
+
+
+def kill_everything(cell: RunningCell) -> None:
+    """`kill -9` of the coordinator, its keeper and every replica."""
+    cell.look()
+    for pid in (cell.pid, *cell.processes_left()):
+        os.kill(pid, signal.SIGKILL)
+    assert cell.wait() == -signal.SIGKILL
+    all_gone(cell.seen)
+    assert cell.pid not in {entry.pid for entry in running(cell.environ)}
+    cell.forget_clients()
 
 
 def variants_of(cell: RunningCell) -> list[str]:

@@ -23,7 +23,7 @@ import quorate
 from quorate.domains import processes
 from quorate.observe.control import ask
 from quorate.observe.evidence import ConvictionRecord, DissentRecord, read_convictions, read_dissents
-from quorate.observe.register import Entry, find, started
+from quorate.observe.register import Entry, running, started
 from quorate.observe.snapshot import CellSnapshot, ReplicaSnapshot
 from tests.repository.sources import ROOT
 
@@ -184,8 +184,8 @@ class RunningCell:
     # Its operator.
 
     def entry(self) -> Entry:
-        """Where the register says that it is."""
-        return find(None, self.environ)
+        """Where the register says that it is. This machine's user may have other cells."""
+        return next(entry for entry in running(self.environ) if entry.pid == self.pid)
 
     def status(self) -> CellSnapshot:
         """What it says of itself."""
@@ -224,7 +224,7 @@ class RunningCell:
 
     def recover(self, *arguments: str) -> str:
         """Have replicas rebuilt as `quorate recover` does; what it says when they vote. Fails when they do not."""
-        result = self.command("recover", *arguments)
+        result = self.command("recover", "--cell", self.entry().name, *arguments)
         assert result.returncode == 0, result.stderr
         return result.stdout
 

@@ -160,3 +160,45 @@ class Workload:
                     self.requests += 1
                     if reply != expected and len(self.wrong) < WRONG_KEPT_MAX:
                         self.wrong.append((reply, expected))
+
+
+class Counting:
+    """A client that counts up, one step at a time, until its connection ends or it is told to end.
+
+    `acknowledged` is how far it came by what it was told; `errors` what it was told instead. A step that ended with an
+    error was not done: what it is told next is `wrong` otherwise.
+    """
+
+    def __init__(self, cell: RunningCell, key: str) -> None:
+        self.key = key
+        self.acknowledged = 0
+        self.errors: list[str] = []
+        self.wrong: list[tuple[int, int]] = []
+        self._is_over = threading.Event()
+        self._client = redis.Redis(port=cell.port, retry=NO_RETRY, socket_timeout=60)
+        self._thread = threading.Thread(target=self._count)
+        self._thread.start()
+
+    def _count(self) -> None:
+        with self._client as client:
+            while not self._is_over.is_set():
+                try:
+                    told = client.incr(self.key)
+                except redis.ResponseError as error:
+                    self.errors.append(str(error))
+                except redis.ConnectionError:
+                    return
+                else:
+                    if told != self.acknowledged + 1:
+                        self.wrong.append((self.acknowledged + 1, told))
+                    self.acknowledged = told
+
+    def more(self, number: int) -> None:
+        """Wait until it has counted so much further."""
+        goal = self.acknowledged + number
+        eventually(lambda: self.acknowledged >= goal, f"{self.key} has counted to {goal}")
+
+    def end(self) -> None:
+        """End it, or wait until its connection has ended."""
+        self._is_over.set()
+        self._thread.join()

@@ -125,7 +125,7 @@ class Caller(Guest):
     def __init__(self, world: "World", name: int) -> None:
         super().__init__(world, name)
         self.conversation: Conversation | None = None
-        self._window = world.timeline.chance.choice((1, 10, 100))
+        self._window = world.timeline.chance.choice(world.swarm.windows)
         world.timeline.after(world.timeline.chance.randint(0, 50 * MILLISECOND_NS), self._act)
 
     def greet(self) -> None:

@@ -192,7 +192,7 @@ class Replica:
             self._is_mute = True
         if self._is_mute:
             return
-        data = self._spoil(data)
+        data = self._spoil(shell, data)
         chance = self._timeline.chance
         delay = chance.randint(1, self._delay_ns)
         if self._character is not None and Fault.LAG in self._character.faults and not self.is_reformed:
@@ -211,7 +211,7 @@ class Replica:
             self._timeline.after(due - self._timeline.now, partial(shell.lane_heard, self.seat, part))
         self._break_off(shell, due)
 
-    def _spoil(self, data: bytes) -> bytes:
+    def _spoil(self, shell: "SimulatedShell", data: bytes) -> bytes:
         chance = self._timeline.chance
         if self._wants(Fault.GARBAGE):
             self.sins.add(Fault.GARBAGE)
@@ -222,7 +222,11 @@ class Replica:
             data += b"$%d\r\n" % size + b"x" * chance.choice((100, 10_000, 200_000))
         if self._wants(Fault.UNASKED):
             self.sins.add(Fault.UNASKED)
-            data += b"+OK\r\n" * chance.randint(1, 5)
+            extra = b"+OK\r\n" * chance.randint(1, 5)
+            if chance.random() < 0.5:
+                return data + extra
+            delay = chance.randint(1, 4 * self._delay_ns)
+            self._timeline.after(delay, partial(shell.lane_heard, self.seat, extra))
         return data
 
     def _break_off(self, shell: "SimulatedShell", due: int) -> None:

@@ -67,7 +67,7 @@ THEMES = (
     Theme.EXCESS,
     Theme.ANY,
 )
-# The one fault of a theme's first culprit.
+# What the first culprit of a theme does; of other themes, each fault in turn.
 THEME_FAULTS = {Theme.MISREAD: Fault.MISREAD, Theme.CHATTER: Fault.UNASKED, Theme.LIE: Fault.LIE}
 
 
@@ -99,7 +99,7 @@ class Character:
 class Swarm:
     """One seed's choice. Delays are in nanoseconds; `clock_offsets_ms` is how wrong each replica's clock is.
 
-    `callers` to `scanners` count clients, by what they come for.
+    `callers` to `rogues` count clients, by what they come for. A caller asks so much ahead as one of the `windows`.
     """
 
     f: int
@@ -110,6 +110,7 @@ class Swarm:
     delays: tuple[int, ...]
     clock_offsets_ms: tuple[int, ...]
     crisis: Crisis | None
+    windows: tuple[int, ...]
     callers: int
     listeners: int
     waiters: int
@@ -164,14 +165,7 @@ def draw(seed: int) -> Swarm:
     faulty_ns = chance.choice((1, 2)) * SECOND_NS // 2
     phase = _phase(chance, theme)
     crisis = _crisis(chance, theme, f, limits.silence_ns_max, faulty_ns)
-    slowest = limits.silence_ns_max // 16
-    characters = _characters(chance, theme, phase, f, faulty_ns)
-    delays = [chance.randint(10_000, slowest) for _ in range(seats)]
-    if theme is Theme.MISREAD:
-        delays = [
-            slowest if character is not None else delay // 4
-            for character, delay in zip(characters, delays, strict=True)
-        ]
+    characters = _characters(chance, seed, phase, f, faulty_ns)
     callers, listeners, waiters, takers, scanners, rogues = _clients(chance, theme)
     return Swarm(
         f=f,
@@ -179,9 +173,10 @@ def draw(seed: int) -> Swarm:
         phase=phase,
         limits=limits,
         characters=characters,
-        delays=tuple(delays),
+        delays=_delays(chance, theme, characters, limits.silence_ns_max // 16),
         clock_offsets_ms=tuple(chance.randint(-86_400_000, 86_400_000) for _ in range(seats)),
         crisis=crisis,
+        windows=(1,) if theme is Theme.CHATTER else (1, 10, 100),
         callers=callers,
         listeners=listeners,
         waiters=waiters,
@@ -201,6 +196,15 @@ def _clients(chance: Random, theme: Theme) -> tuple[int, ...]:
         return 1, 0, 0, 0, 0, 0
     some = (chance.choice(counts) for counts in ((0, 1, 2), (0, 1, 3, 4), (0, 1, 2), (0, 1)))
     return chance.randint(1, 6), *some, chance.randint(0, 3)
+
+
+def _delays(chance: Random, theme: Theme, characters: tuple[Character | None, ...], slowest: int) -> tuple[int, ...]:
+    delays = [chance.randint(10_000, slowest) for _ in characters]
+    if theme is Theme.CHATTER:
+        return tuple(delay // 8 for delay in delays)
+    if theme is Theme.MISREAD:
+        return tuple(slowest if character else delay // 4 for character, delay in zip(characters, delays, strict=True))
+    return tuple(delays)
 
 
 def _phase(chance: Random, theme: Theme) -> Phase:
@@ -229,23 +233,26 @@ def _crisis(chance: Random, theme: Theme, f: int, silence: int, faulty_ns: int) 
     return Crisis(seat, tuple(lost), begins, breaks, stalls, theme is Theme.EXCESS)
 
 
-def _characters(chance: Random, theme: Theme, phase: Phase, f: int, faulty_ns: int) -> tuple[Character | None, ...]:
+def _characters(chance: Random, seed: int, phase: Phase, f: int, faulty_ns: int) -> tuple[Character | None, ...]:
+    """Who is faulty. The first culprit has one fault, which is sure to come in its turn; others have several."""
+    theme = THEMES[seed % len(THEMES)]
     seats = seats_for(f)
-    faulty = chance.randint(f + 1, seats) if phase is Phase.BEYOND else chance.randint(0, f)
+    if theme in (Theme.BRINK, Theme.EXCESS):
+        return (None,) * seats
+    faulty = chance.randint(f + 1, seats) if phase is Phase.BEYOND else chance.choice((f, f, f, 0))
     if theme in THEME_FAULTS:
         faulty = max(faulty, 1)
-    if theme in (Theme.BRINK, Theme.EXCESS):
-        faulty = 0
     enabled = [fault for fault in Fault if chance.random() < 0.4] or [chance.choice(list(Fault))]
     culprits = chance.sample(range(seats), faulty)
     characters = [_character(chance, enabled, faulty_ns) if seat in culprits else None for seat in range(seats)]
-    if theme in THEME_FAULTS:
+    if culprits and (theme in THEME_FAULTS or chance.random() < 0.5):
+        principal = THEME_FAULTS.get(theme) or list(Fault)[(seed + seed // len(THEMES)) % len(Fault)]
         rate = chance.choice((0.1, 0.3) if theme is Theme.CHATTER else (0.01, 0.1))
-        characters[culprits[0]] = Character((THEME_FAULTS[theme],), rate, 0)
+        characters[culprits[0]] = Character((principal,), rate, 0)
     return tuple(characters)
 
 
 def _character(chance: Random, enabled: list[Fault], faulty_ns: int) -> Character:
     faults = tuple(fault for fault in enabled if chance.random() < 0.5) or (chance.choice(enabled),)
-    rate = chance.choice((0.003, 0.03, 0.3))
+    rate = chance.choice((0.003, 0.01, 0.03, 0.3))
     return Character(faults, rate, chance.randint(0, faulty_ns // 2))

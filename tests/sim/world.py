@@ -110,6 +110,7 @@ class World:
         self.listeners: list[Listener] = []
         self.errands: list[Errand] = []
         self.newcomer: Caller | None = None
+        self.told_of: set[type[Notice]] = set()
 
     # The run.
 
@@ -309,6 +310,7 @@ class World:
     def _noticed(self, notices: list[Notice]) -> None:
         for notice in notices:
             self.timeline.note(f"{notice}")
+            self.told_of.add(type(notice))
             for invariant in self.invariants:
                 invariant.noticed(notice)
 

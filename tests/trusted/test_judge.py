@@ -1,6 +1,8 @@
+"""Who is guilty, who is asked again, who is spared, and what is compared how when it is asked again."""
+
 import pytest
 
-from quorate.trusted.judge import LANE_IS_LOST, MERELY_SLOW, Judge, Reask, Sentence
+from quorate.trusted.judge import LANE_IS_LOST, MERELY_SLOW, Judge, Reask, Replayed, Sentence
 from quorate.trusted.messages import Cause
 from quorate.trusted.protocols.redis.order_free import Unordered
 from quorate.trusted.span import Form, Span
@@ -46,6 +48,21 @@ def test_a_read_is_compared_again_as_it_was_the_first_time() -> None:
     again = Reask(0, Unordered(1))
     assert not again.is_exact
     assert again.canonical(b"*2\r\n:2\r\n:1\r\n") == b"*2\r\n:1\r\n:2\r\n"
+
+
+def test_nothing_is_held_against_a_seat_s_next_replica() -> None:
+    judge = Judge(1, 3, 3)
+    for _ in range(2):
+        judge.weigh(dissent(0))
+        judge.weigh(dissent(1))
+    judge.forgive(0)
+    assert judge.weigh(dissent(0)) is None
+    assert judge.weigh(dissent(1)) is Cause.WRONG_READS
+
+
+def test_all_replies_to_a_write_that_is_executed_again_are_equal() -> None:
+    assert not Replayed().is_exact
+    assert Replayed().canonical(b"*2\r\n:2\r\n:1\r\n") == Replayed().canonical(b"*2\r\n:1\r\n:2\r\n") != b""
 
 
 @pytest.mark.parametrize("cause", list(Cause))

@@ -97,7 +97,10 @@ class ControlServer:
                 writer.write(_encode(_failure(f"a request is longer than {REQUEST_BYTES_MAX} bytes")))
                 await writer.drain()
                 return
-            writer.write(_encode(await self._answer(line, writer, limit)))
+            answer = await self._answer(line, writer, limit)
+            if writer.transport.is_closing():
+                return
+            writer.write(_encode(answer))
             await writer.drain()
 
     async def _answer(self, line: bytes, writer: asyncio.StreamWriter, limit: asyncio.Timeout) -> Message:

@@ -52,6 +52,7 @@ from .metrics import Latencies, MetricsServer
 from .snapshot import (
     DRAINING,
     QUORUM_LOST,
+    REVIVING,
     SERVING,
     CellSnapshot,
     CheckpointSnapshot,
@@ -239,7 +240,7 @@ class Service:
             protocol=config.cell.protocol,
             listen=str(self._listen),
             f=config.cell.f,
-            state=DRAINING if cell.is_draining else QUORUM_LOST if core.is_lost else SERVING,
+            state=self._state(),
             pid=os.getpid(),
             uptime_seconds=now - self._started_at,
             slot=core.order.next_slot - 1,
@@ -262,6 +263,12 @@ class Service:
             warnings=warnings(config),
             replicas=replicas,
         )
+
+    def _state(self) -> str:
+        core = self.cell.core
+        if self.cell.is_draining:
+            return DRAINING
+        return REVIVING if core.is_suspended else QUORUM_LOST if core.is_lost else SERVING
 
     def _replica(self, seat: Seat, now: float) -> ReplicaSnapshot:
         core, life = self.cell.core, seat.life

@@ -9,6 +9,7 @@ from typing import Any
 
 SERVING = "serving"
 QUORUM_LOST = "quorum lost"
+REVIVING = "reviving"
 DRAINING = "draining"
 
 

@@ -114,9 +114,9 @@ class Changes:
         """What `take_recent` gave earlier, for writes that are executed again."""
         for database, kind, key in changes:
             if kind == WHOLE:
-                self.note_whole(database)
+                self.keep_whole(database)
             elif kind != EXTRA:
-                self.note(database, key, kind)
+                self.keep(database, key, kind)
 
     def note_extra(self, extra: bytes) -> None:
         """A write brings this into the state, beside keys."""

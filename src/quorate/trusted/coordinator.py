@@ -12,7 +12,7 @@ from .client import Client
 from .distribute import Distribute
 from .errors import invariant
 from .joining import Joining
-from .journal import Entry
+from .journal import INEXACT, Entry
 from .judge import Judge, Reask, Replayed, Sentence, Untold
 from .limits import Limits
 from .messages import (
@@ -182,9 +182,8 @@ class Coordinator:
             if kind == EXTRA:
                 self.protocol.adopt_extra(extra)
         if entry.requests:
-            # A reply of one frame was compared byte for byte the first time.
-            form = Replayed() if entry.frames > 1 else None
-            span = Span(None, entry.requests, entry.mode, True, form)
+            form = Replayed() if entry.mode & INEXACT else None
+            span = Span(None, entry.requests, entry.mode & ~INEXACT, True, form)
             span.frames = entry.frames
             self._is_replaying = True
             self._ask(span, now)
@@ -466,7 +465,7 @@ class Coordinator:
 
     def _must_wait(self, client: Client, now: int) -> bool:
         if self.changes.size > self.limits.changes_bytes_max // 2:
-            self.sweep.want(is_urgent=False)
+            self.sweep.want(is_urgent=True)
         if self.is_suspended or self.is_stalled or self.changes.size > self.limits.changes_bytes_max:
             return True
         return self.order.is_full() or client.pending >= self.limits.client_pending_max or self.vote.is_throttled(now)

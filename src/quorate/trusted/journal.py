@@ -49,6 +49,9 @@ _HEAD: Final = Struct("<8sIBQQQQQ8s")
 _COUNTS: Final = Struct("<III")
 _OVERHEAD: Final = _HEAD.size + CHECKSUM_BYTES
 
+# In an entry's mode: correct replies to it may hold the same elements in another order.
+INEXACT = 1 << 32
+
 # What a write may change: database, kind hint, key.
 Change = tuple[int, int, bytes]
 
@@ -128,16 +131,17 @@ class Journal:
     def append(self, span: Span, changes: list[Change]) -> None:
         """`span`, all writes, was ordered; it may change the keys of `changes`."""
         first = span.first
+        mode = span.mode if span.is_exact else span.mode | INEXACT
         invariant(first > self.last_slot, "slots are journaled in their order")
         entries = self._entries
         if entries and self._size + span.size > RECORD_BYTES_GOAL:
             self._finish_writes()
-        if entries and first == self.last_slot + 1 and span.mode == entries[-3] and span.frames == entries[-2]:
+        if entries and first == self.last_slot + 1 and mode == entries[-3] and span.frames == entries[-2]:
             # Neighbours share an entry, whoever asked: most turns are one entry.
             entries[-4] += span.count
             entries[-1] += len(changes)
         else:
-            entries += (first, span.count, span.mode, span.frames, len(changes))
+            entries += (first, span.count, mode, span.frames, len(changes))
         self._requests += span.requests
         self._changes += changes
         self._size += span.size

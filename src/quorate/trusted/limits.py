@@ -78,6 +78,7 @@ class Limits:
     sweep_keys_max: int = 256
     sweep_bytes: int = 256 * KIB
     closing_keys_max: int = 512
+    scrub_keys_max: int = 100
 
     # When a replica that was wrong about reads only is convicted all the same.
     read_dissents_max: int = 3

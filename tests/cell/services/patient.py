@@ -1,6 +1,6 @@
 """A service whose every replica but the first in its seat waits for a file before it starts. Started by tests alone.
 
-    python patient.py STORE FILE SOCKET DIRECTORY
+python patient.py STORE FILE SOCKET DIRECTORY
 """
 
 import os

@@ -74,6 +74,10 @@ class Rogue:
                 await self._flood(writer, FLOOD)
             case "deaf":
                 await asyncio.Event().wait()
+            case "dies":
+                os._exit(1)
+            case "differs":
+                writer.write(b"+%d\r\n" % os.getpid())
 
     async def _flood(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         while not writer.is_closing():

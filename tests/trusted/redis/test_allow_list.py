@@ -13,11 +13,11 @@ def session() -> Session:
     return session_of(NotingDialect())
 
 
-def refused(session: Session, request: str, is_memory_full: bool = False) -> str:
+def refused(session: Session, request: str, is_memory_full: bool = False, is_journal_full: bool = False) -> str:
     """The error of a request; empty when it may be served."""
     arguments = request.encode().split()
     try:
-        check(session, look_up(TABLE, arguments), len(arguments), is_memory_full)
+        check(session, look_up(TABLE, arguments), len(arguments), is_memory_full, is_journal_full)
     except Refusal as refusal:
         return str(refusal)
     return ""
@@ -76,3 +76,9 @@ def test_a_subscriber_of_the_old_protocol_may_do_little(session: Session) -> Non
 def test_growing_writes_are_refused_while_memory_is_full(session: Session) -> None:
     assert refused(session, "SET k v", is_memory_full=True) == "OOM command not allowed when used memory > 'maxmemory'."
     assert refused(session, "DEL k", is_memory_full=True) == ""
+
+
+def test_a_full_journal_refuses_what_writes_and_nothing_else(session: Session) -> None:
+    for request in ("DEL a", "SET a 1", "PFCOUNT a"):
+        assert refused(session, request, is_journal_full=True).startswith("MISCONF quorate: the disk has no room")
+    assert refused(session, "GET a", is_journal_full=True) == ""

@@ -117,6 +117,99 @@ def test_writes_that_grow_are_refused_while_memory_is_full() -> None:
     assert talk.waiting() == ["DEL k", "GET k", "APPEND k v"]
 
 
+def test_writes_are_refused_while_the_journal_has_no_room_and_reads_are_served() -> None:
+    talk = Conversation()
+    client = talk.client()
+    talk.protocol.journal_measured(is_full=True)
+    client.says("DEL k", "SET k v EX 9", "PFCOUNT p", "GET k")
+    refused = client.hears()
+    assert refused.count(b"-MISCONF quorate: the disk has no room for the journal") == 3
+    talk.orders("GET k", "$-1")
+    talk.protocol.memory_measured(is_full=True)
+    talk.protocol.journal_measured(is_full=False)
+    client.hears()
+    client.says("APPEND k v", "DEL k")
+    assert client.hears().startswith(b"-OOM")
+    assert talk.waiting() == ["DEL k"]
+
+
+# What writes change.
+
+
+def kept() -> Conversation:
+    """A conversation whose writes' changes are noted."""
+    talk = Conversation()
+    talk.protocol.changes.is_kept = True
+    return talk
+
+
+def changed(talk: Conversation) -> list[str]:
+    """The keys noted since the last time, each behind its database."""
+    changes = talk.protocol.changes
+    wholes = [f"{changes.take_whole()}:*" for _ in list(changes.whole)]
+    return wholes + [f"{database}:{key.decode()}" for database, key, _ in changes.take(changes.count)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "keys"),
+    [
+        (["SET a 1", "GET b", "INCR c"], ["0:a", "0:c"]),
+        (["SET a 1 EX 100"], ["0:a"]),
+        (["SELECT 3", "SET a 1"], ["3:a"]),
+        (["MULTI", "SET a 1", "SELECT 3", "SET b 1", "EXEC", "SET c 1"], ["0:a", "3:b", "3:c"]),
+        (["MULTI", "SET a 1", "DISCARD"], []),
+        (["MULTI", "SET a 1", "NOPE", "EXEC"], []),
+        (["APPEND a"], []),
+        (["BLPOP a b 0"], ["0:a", "0:b"]),
+        (["BLMOVE a b LEFT LEFT 0"], ["0:a", "0:b"]),
+        (["XREADGROUP GROUP g c BLOCK 0 STREAMS x y > >"], ["0:x", "0:y"]),
+        (["XREAD BLOCK 0 STREAMS x 0"], []),
+        (["MULTI", "SELECT 2", "FLUSHDB", "EXEC"], ["2:*"]),
+    ],
+)
+def test_what_a_write_may_change_is_noted_when_it_is_ordered(lines: list[str], keys: list[str]) -> None:
+    talk = kept()
+    talk.client().says(*lines)
+    assert changed(talk) == keys
+
+
+def test_a_key_that_expires_is_noted() -> None:
+    talk = kept()
+    talk.client().says("SET a 1 PX 50")
+    talk.decide(wire("+OK"))
+    changed(talk)
+    talk.passes(1)
+    assert changed(talk) == ["0:a"]
+
+
+def test_the_step_of_a_plan_that_writes_is_noted_when_it_is_ordered() -> None:
+    talk = kept()
+    talk.client().says("SPOP s")
+    assert changed(talk) == []
+    talk.decide(wire("*1 $1 x"))
+    assert changed(talk) == ["0:s"]
+
+
+def test_what_a_blocked_client_takes_is_noted_with_each_attempt() -> None:
+    talk = kept()
+    waiting = talk.client()
+    waiting.says("BLMOVE a b LEFT LEFT 0")
+    talk.decide(wire("$-1"))
+    assert changed(talk) == ["0:a", "0:b"]
+    talk.client().says("RPUSH a 1")
+    assert changed(talk) == ["0:a", "0:b"]
+    talk.decide(wire(":1"))
+    talk.decide(wire(":1 $1 1"))
+    assert waiting.hears() == wire("$1 1")
+
+
+def test_the_journal_is_told_of_plain_writes_though_no_state_is_kept() -> None:
+    talk = Conversation()
+    talk.protocol.changes.is_journaled = True
+    talk.client().says("INCR a", "SET b 1")
+    assert [key for _, _, key in talk.protocol.changes.take_recent()] == [b"a", b"b"]
+
+
 def test_nothing_is_served_before_authentication() -> None:
     talk = Conversation(settings=LOCKED)
     client = talk.client()

@@ -4,6 +4,7 @@ import pytest
 from redis.asyncio.lock import Lock as AsyncLock
 from redis.lock import Lock
 
+from quorate.trusted.changes import EXTRA
 from quorate.trusted.protocols.redis.base import Compiled, Refusal, Settings
 from quorate.trusted.protocols.redis.deadlines import DEADLINE_MS_MAX
 from quorate.trusted.protocols.redis.framing import encode_request
@@ -220,6 +221,25 @@ def test_a_listed_script_is_loaded_by_a_slot_of_the_cell(client: Conversation) -
     assert isinstance(span, Span)
     assert (span.owner, span.is_write, span.form) == (None, True, None)
     assert span.requests == [encode_request([b"SCRIPT", b"LOAD", LISTED])]
+
+
+@pytest.mark.parametrize("name", [b"EVAL", b"EVAL_RO"])
+def test_a_listed_script_that_ran_is_loaded_into_replicas_that_come_later(client: Conversation, name: bytes) -> None:
+    client.dialect.changes.is_journaled = True
+    for _ in range(2):
+        client.run(name, LISTED, b"1", b"key")
+        client.ask(b"SCRIPT", b"LOAD", LISTED)
+    client.run(b"EVALSHA", digest(LISTED), b"1", b"key")
+    assert client.dialect.loaded == {digest(LISTED): LISTED}
+    assert client.dialect.changes.take_recent() == [(0, EXTRA, LISTED)], "the journal is told once"
+    setup = lane_setup(client.dialect.settings, tuple(client.dialect.loaded.values()))
+    assert setup[4] == [b"SCRIPT", b"LOAD", LISTED]
+    assert len(setup) == len(lane_setup(client.dialect.settings)) + 1
+
+
+def test_a_script_that_only_a_digest_named_is_not_known(client: Conversation) -> None:
+    client.run(b"EVALSHA", digest(LISTED), b"1", b"key")
+    assert client.dialect.loaded == {}
 
 
 def test_an_unlisted_script_is_not_loaded(client: Conversation) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from quorate.trusted.protocols.redis.written import written_keys
+from quorate.trusted.changes import LIST, STRING, UNKNOWN, ZSET, Change, Changes
+from quorate.trusted.protocols.redis.written import note_written, written_keys
 from tests.trusted.redis.support import NotingDialect, call_of, session_of
 
 
@@ -20,6 +21,9 @@ from tests.trusted.redis.support import NotingDialect, call_of, session_of
         ("EVAL text x a", ""),
         ("XREADGROUP GROUP g c streams a b > >", "a b"),
         ("XREADGROUP GROUP g c COUNT 1 NOACK", ""),
+        ("XREADGROUP GROUP streams STREAMS NOACK COUNT 1 BLOCK 5 STREAMS a streams > >", "a streams"),
+        ("XREADGROUP GROUP streams c", ""),
+        ("XREADGROUP STREAMS", ""),
         ("SORT a BY x store b", "a b"),
         ("SORT a STORE", "a"),
         ("GEORADIUS a 1 2 3 m STORE b STOREDIST c", "a b c"),
@@ -34,3 +38,58 @@ def test_keys_of_one_database(request_: str, keys: str) -> None:
 def test_what_reaches_other_databases_may_change_anything(request_: str) -> None:
     call = call_of(session_of(NotingDialect()), request_.encode().split())
     assert written_keys(call.command, call.arguments) is None
+
+
+def noted(request_: str, database: int = 0) -> tuple[list[Change], list[int]]:
+    """The keys and the whole databases that are noted for a request."""
+    changes = Changes()
+    changes.is_kept = True
+    call = call_of(session_of(NotingDialect()), request_.encode().split())
+    note_written(changes, database, call.command, call.arguments)
+    return changes.take(99), changes.whole
+
+
+@pytest.mark.parametrize(
+    ("request_", "keys"),
+    [
+        ("SET k v", [(5, b"k", STRING)]),
+        ("LMPOP 2 a b LEFT", [(5, b"a", LIST), (5, b"b", LIST)]),
+        ("ZUNIONSTORE z 2 a b", [(5, b"z", ZSET)]),
+        ("DEL a b", [(5, b"a", UNKNOWN), (5, b"b", UNKNOWN)]),
+        ("EVAL text x a", []),
+    ],
+)
+def test_each_key_is_noted_in_its_clients_database_with_a_hint(request_: str, keys: list[Change]) -> None:
+    assert noted(request_, 5) == (keys, [])
+
+
+@pytest.mark.parametrize(
+    ("request_", "databases"),
+    [
+        ("MOVE k 3", {1, 3}),
+        ("MOVE k 99", {1}),
+        ("COPY a b", {1}),
+        ("COPY a b DB 3 REPLACE", {1, 3}),
+        ("COPY a 4 DB 3", {1, 3, 4}),
+        ("COPY a b DB x", {1}),
+    ],
+)
+def test_what_goes_to_another_database_is_noted_in_both(request_: str, databases: set[int]) -> None:
+    keys, wholes = noted(request_, 1)
+    assert wholes == []
+    words = request_.encode().split()[1:3]
+    assert {database for database, _, _ in keys} == databases
+    assert {(database, word, UNKNOWN) for database in databases for word in words} == set(keys)
+
+
+@pytest.mark.parametrize(
+    ("request_", "databases"),
+    [
+        ("FLUSHALL", list(range(16))),
+        ("FLUSHDB ASYNC", [7]),
+        ("SWAPDB 2 3", [2, 3]),
+        ("SWAPDB x 16", []),
+    ],
+)
+def test_what_reaches_a_whole_database_notes_all_of_it(request_: str, databases: list[int]) -> None:
+    assert noted(request_, 7) == ([], databases)

@@ -1,0 +1,231 @@
+"""Too few replicas are left, or a request was the end of them: all begin anew, and clients have at most to ask again.
+
+What could not be decided is told as an error, and is done by nobody: neither by the new replicas, nor after a restart.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from quorate.domains import processes
+from tests.cell.conftest import MakeCell
+from tests.cell.replicas import agreed_state, all_gone, kill_everything, logged, service_pids
+from tests.cell.support import Document, RunningCell, eventually, example, exchange, received
+from tests.cell.test_recovery import patiently, recovering
+from tests.cell.workload import Counting, Workload
+
+SANDBOX = pytest.mark.needs("bwrap", "redis-server", "libmimalloc.so.2", "libtcmalloc_minimal.so.4")
+ROGUE = Path(__file__).parent / "services" / "rogue.py"
+SECOND_NS = 1_000_000_000
+CLIENTS = 4
+REQUESTS = 50
+POISON = "trigger"
+
+
+def soon(name: str = "kv", domain: str | None = "process") -> Document:
+    """An example that waits for no decision longer than a second, and whose journal is kept."""
+    document = example(name, domain, silence_ns_max=SECOND_NS // 2, decision_ns_max=SECOND_NS)
+    return document | {"journal": {"sync": "always"}}
+
+
+def poisoned(fault: str) -> Document:
+    """Three replicas that have one fault in common: what they do when a request names the trigger."""
+    document = soon()
+    for variant in document["variant"]:
+        variant["args"] = [str(ROGUE), fault, "{socket}", "{directory}"]
+    return document
+
+
+@contextmanager
+def counting(cell: RunningCell) -> Iterator[list[Counting]]:
+    """Clients that count, before, during and after what is done meanwhile, and must notice little of it."""
+    clients = [Counting(cell, f"counter{number}") for number in range(CLIENTS)]
+    try:
+        for client in clients:
+            client.more(REQUESTS)
+        yield clients
+        for client in clients:
+            client.more(REQUESTS)
+    finally:
+        for client in clients:
+            client.end()
+    reader = cell.redis()
+    for client in clients:
+        assert client.wrong == []
+        assert all(error.startswith("NOQUORUM") for error in client.errors)
+        assert int(reader.get(client.key)) == client.acknowledged
+
+
+def begun_anew(cell: RunningCell, times: int = 1) -> None:
+    """Wait until all replicas were begun anew so many times, and vote."""
+    eventually(lambda: len(logged(cell, "all replicas were begun anew")) >= times, "all were begun anew")
+    status = cell.settled()
+    assert (status.state, status.seats_empty) == ("serving", 0)
+
+
+# Replicas that die.
+
+
+@pytest.mark.parametrize("victims", ["ab", "abc"])
+@pytest.mark.parametrize(("name", "domain"), [pytest.param("redis", "sandbox", marks=SANDBOX), ("kv", "process")])
+def test_replicas_that_are_killed_at_once(cells: MakeCell, name: str, domain: str, victims: str) -> None:
+    cell = cells(soon(name, domain)).start()
+    with counting(cell) as clients:
+        pids = service_pids(cell)
+        for victim in victims:
+            os.kill(pids[victim], signal.SIGKILL)
+        begun_anew(cell)
+        all_gone(pids.values())
+    # One step each was under way, or what the first one killed had left the others to decide.
+    assert all(len(client.errors) <= 1 for client in clients)
+    assert agreed_state(cell)
+    assert cell.stop() == 0
+
+
+def test_a_loss_while_nothing_is_under_way_costs_no_request(cells: MakeCell) -> None:
+    """One replica was lost before, and stays away: with the next, all begin anew, and nobody is told any error."""
+    cell = cells(soon() | {"recovery": {"reactive": False}}).start()
+    client = cell.redis(retry=None)
+    client.set("key", "value")
+    cell.inject("a", "crash")
+    cell.convicted("a")
+    cell.inject("c", "crash")
+    begun_anew(cell)
+    assert client.get("key") == b"value"
+    agreed_state(cell)
+
+
+def test_too_few_that_answer_are_not_waited_for_for_ever(cells: MakeCell) -> None:
+    cell = cells(soon()).start()
+    client = cell.redis(retry=None)
+    assert client.incr("counter") == 1
+    cell.settled()
+    cell.inject("a", "mute")
+    cell.inject("b", "mute")
+    with pytest.raises(redis.ResponseError, match=r"^NOQUORUM"):
+        client.incr("counter")
+    assert client.incr("counter") == 2
+    begun_anew(cell)
+    assert cell.status().unanswered == 1
+    assert set(agreed_state(cell)) == {(0, b"counter")}
+    assert cell.convictions() == []
+
+
+# Requests that are the end of replicas.
+
+
+@pytest.mark.parametrize("fault", ["dies", "deaf", "differs"])
+def test_a_poison_is_executed_once_and_never_again(cells: MakeCell, fault: str) -> None:
+    """Not by the replicas that follow, and not when the journal is executed again after everything was killed."""
+    cell = cells(poisoned(fault)).start()
+    client = cell.redis(retry=None)
+    with counting(cell) as clients:
+        client.set("key", "before")
+        for times in (1, 2):
+            with pytest.raises(redis.ResponseError, match=r"^NOQUORUM"):
+                client.set("key", POISON)
+            begun_anew(cell, times)
+        assert client.get("key") == b"before"
+        assert client.set("key", "after")
+    assert all(len(client.errors) <= 2 for client in clients)
+    held = agreed_state(cell)
+    kill_everything(cell)
+    cell.start()
+    assert cell.redis().get("key") == b"after"
+    assert agreed_state(cell) == held
+    assert len(logged(cell, "all replicas begin anew")) == 2
+    assert cell.stop() == 0
+
+
+def test_a_read_may_be_poison_too(cells: MakeCell) -> None:
+    cell = cells(poisoned("dies")).start()
+    client = cell.redis(retry=None)
+    client.set("key", "value")
+    with pytest.raises(redis.ResponseError, match=r"^NOQUORUM"):
+        client.mget("key", POISON)
+    begun_anew(cell)
+    assert client.get("key") == b"value"
+    agreed_state(cell)
+
+
+# What is there beside requests.
+
+
+def test_who_waits_waits_on(cells: MakeCell) -> None:
+    """A parked client, a subscriber and a transaction outlive all replicas."""
+    cell = cells(soon()).start()
+    client, subscriber = cell.redis(), cell.redis().pubsub()
+    waiting = cell.connect()
+    assert exchange(waiting, b"PING\r\nBLPOP queue 0\r\n", b"\r\n") == b"+PONG\r\n"
+    subscriber.subscribe("news")
+    assert subscriber.get_message(timeout=60)["type"] == "subscribe"
+    client.set("mortal", "x", px=1_000)
+    with cell.redis().pipeline() as transaction:
+        transaction.watch("mine")
+        transaction.multi()
+        transaction.incr("mine")
+        for pid in service_pids(cell).values():
+            os.kill(pid, signal.SIGKILL)
+        begun_anew(cell)
+        assert transaction.execute() == [1]
+    assert client.publish("news", "begun anew") == 1
+    assert subscriber.get_message(timeout=60)["data"] == b"begun anew"
+    assert client.rpush("queue", "at last") == 1
+    assert received(waiting, b"at last\r\n").startswith(b"*2\r\n$5\r\nqueue")
+    eventually(lambda: not client.exists("mortal"), "its deadline has passed")
+    agreed_state(cell)
+    cell.assert_agreed()
+
+
+def test_a_rebuild_that_was_under_way_is_given_up(cells: MakeCell, tmp_path: Path) -> None:
+    """Who asked for it is told; all seats have new replicas anyway."""
+    cell = cells(patiently(soon(), tmp_path / "go")).start()
+    cell.redis().set("key", "value")
+    with recovering(cell, "b") as asked:
+        eventually(lambda: [r for r in cell.status().recovering if r.replica == "b"], "it is being rebuilt")
+        pids = service_pids(cell)
+        for name in "ac":
+            os.kill(pids[name], signal.SIGKILL)
+        _, talked = asked.communicate(timeout=60)
+        (tmp_path / "go").touch()
+    assert asked.returncode == 2
+    assert "replica b was not rebuilt" in talked
+    begun_anew(cell)
+    assert cell.redis().get("key") == b"value"
+    agreed_state(cell)
+    assert cell.stop() == 0
+
+
+def test_a_cell_whose_keeper_dies_serves_on_and_heals_no_more(cells: MakeCell) -> None:
+    """Its operator is told; what cannot be done is said; after a restart all is as it was."""
+    cell = cells(soon()).start()
+    with Workload(cell, CLIENTS) as work:
+        work.more(REQUESTS)
+        cell.look()
+        (keeper,) = [pid for pid in processes.descendants(cell.pid) if b"quorate.state.keeper" in command_line(pid)]
+        os.kill(keeper, signal.SIGKILL)
+        eventually(lambda: logged(cell, "state is kept no more"), "the operator is told")
+        cell.inject("b", "crash")
+        work.more(REQUESTS)
+        refused = cell.command("recover", "b", "--cell", "kv")
+        assert refused.returncode == 2
+        work.more(REQUESTS)
+    work.assert_right()
+    held = agreed_state(cell, replicas=2)
+    assert cell.stop() == 0
+    cell.forget_clients()
+    cell.start()
+    assert agreed_state(cell) == held
+
+
+def command_line(pid: int) -> bytes:
+    """What a process was started with; nothing when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

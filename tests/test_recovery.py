@@ -1,0 +1,219 @@
+"""Recovery in a whole cell whose replicas are played here: who is rebuilt, as what, and who is told."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from quorate.facts import RebuildBegan, RebuildDone, RebuildFailed, RebuildPostponed
+from quorate.trusted.errors import OperatorFault
+from quorate.trusted.messages import Cause, Convicted, Retired, Role, Seated, ShadowFailed
+from tests.cell.inside import Replica, document, play, staged
+
+
+def no_progress(replica: str, stage: str, share: float) -> None:
+    """Nobody looks."""
+
+
+@pytest.mark.parametrize(("strategy", "fewest"), [("shadow", 3), ("shadow-all", 3), ("restart", 2)])
+def test_no_strategy_costs_more_votes_than_it_says(strategy: str, fewest: int) -> None:
+    """Every turn of the loop is looked at, while a client goes on counting."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            stage.voters.clear()
+            recovering = asyncio.ensure_future(stage.cell.recover([], strategy, no_progress))
+            counted = 0
+            while not recovering.done():
+                counted += 1
+                assert await stage.ask("INCR", "counter") == counted
+            await recovering
+            assert min(stage.voters) == fewest
+            assert max(stage.voters) == 3
+            assert len(stage.told(RebuildDone)) == len(stage.told(Seated)) == 3
+            assert len(stage.replicas) == 6
+            assert stage.current() == sorted(stage.replicas[3:], key=lambda replica: replica.name)
+            await stage.agreed()
+            assert [seat.life.rebuilds for seat in stage.cell.seats] == [1, 1, 1]
+            assert stage.told(Convicted) == stage.told(RebuildFailed) == []
+            assert len(stage.told(Retired)) == (3 if strategy == "restart" else 0)
+
+    play(scene)
+
+
+def test_progress_is_told_stage_by_stage() -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            for number in range(500):
+                await stage.ask("SET", number, "x" * 1_000)
+            told: list[tuple[str, str]] = []
+
+            def progress(replica: str, stage: str, share: float) -> None:
+                assert 0 <= share <= 1
+                told.append((replica, stage))
+
+            await stage.cell.recover(["b"], None, progress)
+            assert list(dict.fromkeys(told)) == [("b", "booting"), ("b", "restoring"), ("b", "catching_up")]
+            assert stage.cell.seats[1].life.stage == ""
+
+    play(scene)
+
+
+def test_a_replica_that_is_lost_becomes_what_no_other_is() -> None:
+    """Of its variants the next one that no other seat has; where there is none, the next one."""
+
+    async def scene(directory: Path) -> None:
+        variants = (("one", "two"), ("two", "one", "three"), ("four", "one"))
+        async with staged(document(variants), directory) as stage:
+            for seat, name in ((1, "three"), (0, "two"), (2, "one"), (2, "four")):
+                done = len(stage.told(RebuildDone))
+                stage.current()[seat].domain.crash(1)
+                await stage.until(lambda done=done: len(stage.told(RebuildDone)) > done)
+                assert stage.cell.seats[seat].variant.name == name
+            assert [fact.why for fact in stage.told(RebuildBegan)] == ["crashed"] * 4
+            assert {notice.cause for notice in stage.told(Convicted)} == {Cause.CRASH}
+
+    play(scene)
+
+
+def test_a_variant_that_fails_is_not_tried_again_before_the_others() -> None:
+    """Even where it is the only one that no other seat has."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document((("one",), ("two", "bad", "one"), ("three",))), directory, bad=liar) as stage:
+            await stage.ask("SET", "key", "value")
+            stage.current()[1].domain.crash(1)
+            await stage.until(lambda: stage.told(RebuildDone))
+            assert [fact.variant for fact in stage.told(RebuildFailed)] == ["bad"]
+            assert stage.cell.seats[1].variant.name == "one"
+            await stage.agreed()
+
+    play(scene)
+
+
+def liar(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+    """Says another value than it has."""
+    return b"$3\r\nlie\r\n" if request[0] == b"GET" else reply
+
+
+def test_all_variants_may_fail_and_are_tried_again() -> None:
+    """The operator is told each time; when one gets well it is seated."""
+    ill = True
+
+    def ailing(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        return liar(replica, request, reply) if ill else reply
+
+    async def scene(directory: Path) -> None:
+        nonlocal ill
+        variants = (("one",), ("two", "bad", "worse"), ("three",))
+        async with staged(document(variants), directory, two=ailing, bad=ailing, worse=ailing) as stage:
+            await stage.ask("SET", "key", "value")
+            stage.current()[1].domain.crash(1)
+            await stage.until(lambda: len(stage.told(RebuildFailed)) >= 4, "four tries")
+            tried = [fact.variant for fact in stage.told(RebuildFailed)]
+            assert set(tried[:3]) == {"two", "bad", "worse"}
+            assert stage.cell.core.roles[1] is Role.CONVICTED
+            ill = False
+            await stage.until(lambda: stage.told(RebuildDone), "it got well")
+            assert await stage.ask("GET", "key") == b"value"
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_a_shadow_that_lies_before_it_votes_is_thrown_away() -> None:
+    """It proves its state and then lies: that is compared, not counted, and the old replica votes on."""
+    is_sealed = False
+
+    def late_liar(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        return b"-ERR a lie\r\n" if request[0] == b"SCRIPT" or is_sealed else reply
+
+    async def scene(directory: Path) -> None:
+        nonlocal is_sealed
+        wanted = document((("one",), ("two", "bad"), ("three",)))
+        async with staged(wanted, directory, bad=late_liar) as stage:
+            await stage.ask("SET", "key", "value")
+            stage.voters.clear()
+            recovering = asyncio.ensure_future(stage.cell.recover(["b"], "shadow", no_progress))
+            counted = 0
+            while not recovering.done():
+                counted += 1
+                assert await stage.ask("INCR", "counter") == counted
+                is_sealed = is_sealed or bool(stage.cell.core.begun)
+            assert "replica b was not rebuilt" in str(recovering.exception())
+            assert [notice.cause for notice in stage.told(ShadowFailed)] in ([Cause.WRONG_SHADOW], [Cause.REFUSED])
+            assert set(stage.voters) == {3}
+            assert stage.cell.seats[1].variant.name == "two"
+            assert stage.cell.rebuilder.shadows == {}
+            assert await stage.ask("GET", "counter") == b"%d" % counted
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_what_may_not_be_asked_for_is_refused() -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            cell = stage.cell
+            with pytest.raises(OperatorFault, match="there is no replica 'nobody'") as fault:
+                await cell.recover(["b", "nobody"], None, no_progress)
+            assert fault.value.hint == "the replicas are: a, b, c"
+            first = asyncio.ensure_future(cell.recover(["b"], None, no_progress))
+            await asyncio.sleep(0)
+            with pytest.raises(OperatorFault, match="replica b: a rebuild was asked for already"):
+                await cell.recover(["a", "b"], None, no_progress)
+            await stage.until(lambda: stage.told(RebuildBegan))
+            with pytest.raises(OperatorFault, match="replica b: it is being rebuilt already"):
+                await cell.recover(["b"], None, no_progress)
+            await first
+            assert [fact.replica for fact in stage.told(RebuildDone)] == ["b"], "what was refused left nothing behind"
+
+    play(scene)
+
+
+def test_who_stops_listening_stops_no_rebuild() -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            asked = asyncio.ensure_future(stage.cell.recover(["b"], None, no_progress))
+            await stage.until(lambda: stage.told(RebuildBegan))
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+            await stage.until(lambda: stage.told(RebuildDone), "it goes on all the same")
+
+    play(scene)
+
+
+def test_a_restart_that_would_cost_the_quorum_is_postponed_and_said() -> None:
+    async def scene(directory: Path) -> None:
+        wanted = document() | {"recovery": {"reactive": False}}
+        async with staged(wanted, directory) as stage:
+            stage.current()[0].domain.crash(1)
+            await stage.until(lambda: stage.told(Convicted))
+            told: list[str] = []
+            asked = asyncio.ensure_future(
+                stage.cell.recover(["b"], "restart", lambda replica, stage, share: told.append(stage))
+            )
+            await stage.until(lambda: stage.told(RebuildPostponed))
+            assert "only 2 replicas vote" in stage.told(RebuildPostponed)[0].reason
+            assert any(stage.startswith("postponed: ") for stage in told)
+            assert stage.told(Retired) == []
+            await stage.cell.recover(["a"], None, no_progress)
+            await asked
+            assert [notice.cause for notice in stage.told(Retired)] == [Cause.RESTART]
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_without_reactive_recovery_a_seat_stays_empty_until_it_is_asked_for() -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document() | {"recovery": {"reactive": False}}, directory) as stage:
+            stage.current()[2].domain.crash(1)
+            await stage.until(lambda: stage.told(Convicted))
+            assert await stage.ask("SET", "key", "value") == b"OK"
+            assert stage.told(RebuildBegan) == []
+            await stage.cell.recover(["c"], None, no_progress)
+            assert await stage.agreed() == [(0, b"key", repr(b"value"))]
+
+    play(scene)
