@@ -175,7 +175,7 @@ def test_redis_example_is_right() -> None:
     assert config.cell.listen == Address("127.0.0.1", 7379)
     assert len({replica.variants[0] for replica in config.replicas}) == 3
     assert len({variant.args for variant in config.variants.values()}) == 1, "variants must answer alike"
-    assert len({variant.preload for variant in config.variants.values()}) == 3
+    assert len({variant.preload for variant in config.variants.values()}) == len(config.variants) == 4
     assert all(limit > config.limits.memory_bytes_max for limit in (v.memory for v in config.variants.values()))
 
 

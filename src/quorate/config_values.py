@@ -56,6 +56,7 @@ PACKAGES = {
     "libmimalloc.so.2": "libmimalloc2.0",
     "libtcmalloc_minimal.so.4": "libtcmalloc-minimal4",
     "libjemalloc.so.2": "libjemalloc2",
+    "libc_malloc_debug.so.0": "libc6",
 }
 
 

@@ -73,7 +73,9 @@ def allocator_in_use(domain: Domain) -> str:
 
 
 @pytest.mark.needs("redis-server", "libmimalloc.so.2", "libtcmalloc_minimal.so.4")
-@pytest.mark.parametrize("name", ["libjemalloc.so.2", "libmimalloc.so.2", "libtcmalloc_minimal.so.4"])
+@pytest.mark.parametrize(
+    "name", ["libjemalloc.so.2", "libmimalloc.so.2", "libtcmalloc_minimal.so.4", "libc_malloc_debug.so.0"]
+)
 def test_malloc_resolves_to_the_preload(name: str, directory: Path) -> None:
     """Mapped is not used: Debian's Redis links its own allocator, which stays mapped beside the preloaded one."""
     library = next(Path("/usr/lib").glob(f"*/{name}"))
@@ -137,7 +139,7 @@ def test_bounds_hold_without_groups(directory: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.needs("redis-server", "libmimalloc.so.2", "libtcmalloc_minimal.so.4")
-@pytest.mark.parametrize("name", ["libmimalloc.so.2", "libtcmalloc_minimal.so.4"])
+@pytest.mark.parametrize("name", ["libmimalloc.so.2", "libtcmalloc_minimal.so.4", "libc_malloc_debug.so.0"])
 def test_allocators_live_with_the_bound_on_data(name: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without groups memory is bounded by RLIMIT_DATA, and some allocators reserve far more than they use."""
     monkeypatch.setattr(cgroup, "places", dict)

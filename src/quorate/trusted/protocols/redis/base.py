@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from ...changes import Changes
+from ...errors import invariant
 from ...limits import Limits
 from ...protocol import Protocol
 from ...span import Answer, Effect, Form, Span
@@ -44,6 +45,7 @@ class Command:
     __slots__ = (
         "arity",
         "grows",
+        "is_foreign",
         "is_plain",
         "is_scoring",
         "is_write",
@@ -65,6 +67,8 @@ class Command:
         self.grows = "m" in access
         self.treatment = treatment
         self.is_plain = treatment is Treatment.PLAIN
+        # Some replicas do not know this name: the command may reach them in another form only.
+        self.is_foreign = False
         self.is_scoring = name in {"zadd", "zincrby"}
         # SET and ZRANGE without options are frequent, and need no more than passing on.
         self.plain_arity = {"set": 3, "zrange": 4}.get(name, 0)
@@ -76,6 +80,13 @@ class Command:
     def fits(self, arguments: int) -> bool:
         """Whether a request of so many arguments, name included, has the right number."""
         return arguments == self.arity if self.arity >= 0 else arguments >= -self.arity
+
+    def refuse(self, reason: str) -> None:
+        """Serve it no more, for this reason."""
+        self.treatment = Treatment.REFUSED
+        self.is_plain = False
+        self.plain_arity = 0
+        self.reason = reason
 
     def keys_of(self, arguments: list[bytes]) -> list[bytes]:
         """The keys at this command's fixed positions."""
@@ -146,6 +157,17 @@ class Refusal(Exception):
         self.answer = error(message)
 
 
+# Why a command is refused that some replicas would answer with an error.
+NOT_KNOWN = "a variant of this cell does not know it"
+
+
+def check_known(call: Call, raw: bytes) -> None:
+    """Raise `Refusal` when `raw` is the call as it came, and some replicas do not know its command."""
+    if call.command.is_foreign and raw == call.raw:
+        name = call.command.name.replace("|", " ").upper()
+        raise Refusal(f"ERR quorate refuses {name} with these arguments: {NOT_KNOWN}")
+
+
 class Chance:
     """Numbers that no client can guess, from a secret seed: the same seed gives the same numbers."""
 
@@ -164,12 +186,19 @@ class Settings:
     """What the operator decided about this dialect.
 
     `password` is what AUTH must give, empty for none. `scripts` are the SHA-1 digests (lower-case hexadecimal) of the
-    client scripts that may run.
+    client scripts that may run. `unserved` are the names of commands that some variant of the cell does not know.
     """
 
-    def __init__(self, password: bytes = b"", scripts: frozenset[bytes] = frozenset()) -> None:
+    def __init__(
+        self,
+        password: bytes = b"",
+        scripts: frozenset[bytes] = frozenset(),
+        unserved: frozenset[str] = frozenset(),
+    ) -> None:
+        invariant(not scripts or "eval" not in unserved, "clients' scripts are listed only where all variants run them")
         self.password = password
         self.scripts = scripts
+        self.unserved = unserved
 
 
 class Dialect(Protocol):

@@ -29,6 +29,7 @@ from .base import (
     Settings,
     Transform,
     Treatment,
+    check_known,
 )
 from .blocking import Parking
 from .cursors import Cursors
@@ -41,6 +42,7 @@ from .session import Session, Transaction
 from .state_slots import StatefulDialect
 from .table import commands
 from .transactions import EXECABORT, PLACEHOLDER, Fixed, Watchers, compile_transaction, enqueue
+from .unserved import restrict
 from .values import EMPTY_ARRAY, OK, QUEUED, error, null_array
 from .written import note_written, written_keys
 
@@ -80,6 +82,7 @@ class RedisProtocol(StatefulDialect):
         self.is_journal_full = False
         self._is_short = False
         self._table = commands()
+        restrict(self._table, settings.unserved)
         self._incomplete_bytes = 0
         self._transaction_bytes = 0
 
@@ -276,7 +279,9 @@ class RedisProtocol(StatefulDialect):
             return Compiled(call.raw)
         if command.treatment is Treatment.SORTED:
             return Compiled(call.raw, Unordered(2 if command.name == "hgetall" else 1))
-        return COMPILERS[command.name](self, call)
+        compiled = COMPILERS[command.name](self, call)
+        check_known(call, compiled.raw)
+        return compiled
 
     def _order(self, session: Session, compiled: Compiled, is_write: bool, effects: list[Effect]) -> Span:
         owner = None if session.is_silent else session.client
