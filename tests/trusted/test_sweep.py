@@ -1,219 +1,10 @@
-"""The sweep between a world that is written to and a store that is told: what a checkpoint holds is what there was.
-
-The protocol is a toy: a value is a letter for its kind and a text, and every reply ends with a semicolon.
-"""
-
-from collections import deque
-from random import Random
+"""The sweep between a world that is written to and a store that is told: what is asked for, when, and what follows."""
 
 import pytest
 
-from quorate.trusted.changes import LIST, STRING, UNKNOWN, UNREADABLE, Change, Changes, Checkpoint, Clear, Part
-from quorate.trusted.limits import Limits
-from quorate.trusted.protocol import Protocol
-from quorate.trusted.span import Form, Span
-from quorate.trusted.sweep import HASTE_MAX, IDLE_SHARES, PAUSE_NS_MAX, ROUNDS_MAX, Sweep
-
-KINDS = {b"s": STRING, b"l": LIST, b"?": UNREADABLE}
-World = dict[tuple[int, bytes], bytes]
-
-
-class Items(Form):
-    """What the slots of a span ask for."""
-
-    def __init__(self, items: list[Change]) -> None:
-        self.items = items
-
-
-class Toy(Protocol):
-    """Reads, counts and lists; `is_silent` makes counts and lists errors."""
-
-    def __init__(self) -> None:
-        self.changes = Changes()
-        self.changes.is_kept = True
-
-    def read_state(self, keys: list[Change]) -> list[Span]:
-        spans: list[Span] = []
-        while keys:
-            mine = [item for item in keys if item[0] == keys[0][0]]
-            keys = [item for item in keys if item[0] != keys[0][0]]
-            requests = [b"read %d %b %d" % item for item in mine]
-            spans.append(Span(None, requests, 0, False, Items(mine)))
-        return spans
-
-    def state_asked(self, span: Span, first: int, count: int) -> list[Change]:
-        assert isinstance(span.form, Items)
-        index = span.index_of(first)
-        return span.form.items[index : index + count]
-
-    def take_state(self, span: Span, first: int, count: int, data: bytes) -> list[Part]:
-        told = data.split(b";")[:-1]
-        return [part_of(item, one) for item, one in zip(self.state_asked(span, first, count), told, strict=True)]
-
-    def count_state(self, database: int) -> Span:
-        return Span(None, [b"count %d" % database], 0, False)
-
-    def counted(self, data: bytes) -> int | None:
-        return int(data[:-1]) if data[:-1].isdigit() else None
-
-    def list_state(self, database: int) -> Span:
-        return Span(None, [b"list %d" % database], 0, False)
-
-    def listed(self, data: bytes) -> list[bytes] | None:
-        return data[:-1].split() if data.endswith(b";") else None
-
-
-def part_of(item: Change, told: bytes) -> Part:
-    database, key, hint = item
-    if told == b"none":
-        return Part(database, key, UNKNOWN, None, True)
-    kind = KINDS[told[:1]]
-    is_settled = kind == hint
-    return Part(database, key, kind, told if is_settled else None, is_settled)
-
-
-def answer(world: World, request: bytes) -> bytes:
-    """What every correct replica says to a request of the toy."""
-    words = request.split(b" ")
-    if words[0] == b"read":
-        return world.get((int(words[1]), words[2]), b"none") + b";"
-    keys = [key for database, key in world if database == int(words[1])]
-    return (b"%d" % len(keys) if words[0] == b"count" else b" ".join(keys)) + b";"
-
-
-class Room:
-    """Where a world is written to, swept, and kept. `slot` is the last one that was ordered."""
-
-    def __init__(self, **limits: int) -> None:
-        self.toy = Toy()
-        self.sweep = Sweep(self.toy, Limits(**limits))
-        self.world: World = {}
-        self.store: World = {}
-        self.checkpoints: list[int] = []
-        self.counts: dict[int, int] = {}
-        self.slot = 0
-        self.now = 1_000_000_000
-        self.asked: deque[tuple[Span, deque[bytes]]] = deque()
-        self.decided: deque[tuple[Span, int, int, bytes | None]] = deque()
-        self._states: dict[int, World] = {0: {}}
-
-    # Writers.
-
-    def writes(self, key: bytes, value: bytes | None, database: int = 0, hint: int = STRING) -> None:
-        """A write changes one key."""
-        self.toy.changes.note(database, key, hint)
-        if value is None:
-            self.world.pop((database, key), None)
-        else:
-            self.world[database, key] = value
-        self._passes_slot()
-
-    def flushes(self, database: int) -> None:
-        """A write empties a database."""
-        self.toy.changes.note_whole(database)
-        self.world = {place: value for place, value in self.world.items() if place[0] != database}
-        self._passes_slot()
-
-    def swaps(self, one: int, other: int) -> None:
-        """A write exchanges two databases."""
-        self.toy.changes.note_whole(one)
-        self.toy.changes.note_whole(other)
-        numbers = {one: other, other: one}
-        self.world = {(numbers.get(place[0], place[0]), place[1]): value for place, value in self.world.items()}
-        self._passes_slot()
-
-    def _passes_slot(self) -> None:
-        self.slot += 1
-        self._states[self.slot] = dict(self.world)
-
-    # The cell.
-
-    def wants(self, is_urgent: bool = True) -> None:
-        """A checkpoint is wanted."""
-        self.sweep.want(is_urgent)
-        self.goes_on()
-
-    def goes_on(self) -> list[bytes]:
-        """Order what the sweep wants, if it is due: what was asked for."""
-        if not self.sweep.is_due(self.now):
-            return []
-        spans = self.sweep.next_spans(self.now)
-        asked: list[bytes] = []
-        for span in spans:
-            span.first = self.slot + 1
-            asked += span.requests
-            self.asked.append((span, deque(answer(self.world, request) for request in span.requests)))
-            for _ in span.requests:
-                self._passes_slot()
-        self.sweep.asked(spans, self.slot)
-        self.takes_effects()
-        return asked
-
-    def decides(self, count: int = 1, is_decided: bool = True, is_told: bool = True) -> None:
-        """The next `count` slots are decided, or closed; perhaps that is not told yet."""
-        span, replies = self.asked[0]
-        first, count = span.first, min(count, span.count)
-        data = b"".join(replies.popleft() for _ in range(count))
-        span.first += count
-        span.count -= count
-        if not span.count:
-            self.asked.popleft()
-        self.decided.append((span, first, count, data if is_decided else None))
-        if is_told:
-            self.tells()
-
-    def tells(self) -> None:
-        """What was decided is told."""
-        while self.decided:
-            span, first, count, data = self.decided.popleft()
-            assert self.sweep.is_asking(span)
-            self.sweep.told(span, first, count, data, self.now)
-        self.takes_effects()
-
-    def tells_oversized(self) -> None:
-        """The next slot's reply is over the limit."""
-        span, replies = self.asked[0]
-        replies.popleft()
-        first = span.first
-        span.first += 1
-        span.count -= 1
-        if not span.count:
-            self.asked.popleft()
-        self.decided.append((span, first, 1, b""))
-        self.tells()
-
-    def decides_all(self) -> None:
-        """All that is asked is decided."""
-        while self.asked:
-            self.decides(1_000)
-
-    def settles(self, rounds: int = 100) -> None:
-        """Sweep until nothing is wanted any more."""
-        for _ in range(rounds):
-            self.now += PAUSE_NS_MAX
-            self.goes_on()
-            self.decides_all()
-            if not self.sweep.is_wanted or self.sweep.is_sealed():
-                return
-        pytest.fail("the sweep comes to no end")
-
-    # The store.
-
-    def takes_effects(self) -> None:
-        """What the store is told, it does; at a checkpoint it holds what there was."""
-        effects, self.sweep.effects = self.sweep.effects, []
-        for effect in effects:
-            if isinstance(effect, Clear):
-                self.store = {place: value for place, value in self.store.items() if place[0] != effect.database}
-            elif isinstance(effect, Checkpoint):
-                assert self.store == self._states[effect.slot]
-                self.checkpoints.append(effect.slot)
-                self.counts = effect.counts
-            elif effect.record is None:
-                self.store.pop((effect.database, effect.key), None)
-            else:
-                self.store[effect.database, effect.key] = effect.record
-
+from quorate.trusted.changes import STRING, UNKNOWN
+from quorate.trusted.sweep import CALM_NS, HASTE_MAX, IDLE_SHARES, PAUSE_NS_MAX, ROUNDS_MAX
+from tests.trusted.room import Room
 
 # A checkpoint.
 
@@ -313,6 +104,7 @@ def test_after_too_many_rounds_it_gives_up_until_it_is_wanted_again() -> None:
     room.decides_all()
     assert room.checkpoints == []
     assert not room.sweep.is_wanted
+    assert len(room.sweep.given_up()) == 1, "who waits for it is told"
     room.wants()
     room.settles()
     assert room.checkpoints == [room.slot]
@@ -663,75 +455,14 @@ def test_where_no_state_is_kept_any_more_nothing_is_asked() -> None:
     assert room.toy.changes.count == 0
 
 
-# Everything at once.
-
-
-class Chaos:
-    """Writers, undecided slots, decisions told late, hints that are wrong, at random by a seed."""
-
-    def __init__(self, seed: int) -> None:
-        self.chance = Random(seed)
-        self.room = Room(sweep_bytes=40, sweep_keys_max=6, closing_keys_max=8)
-        self.keys = [b"%d" % number for number in range(self.chance.choice([3, 12, 40]))]
-
-    def value(self) -> bytes | None:
-        kind = self.chance.choice([b"s", b"l", b"s", b"l", b"?"] if self.chance.random() < 0.1 else [b"s", b"l"])
-        return None if self.chance.random() < 0.3 else kind + b"%d" % self.chance.randrange(1_000)
-
-    def step(self) -> None:
-        chance, room = self.chance, self.room
-        drawn = chance.random()
-        if drawn < 0.4:
-            hint = chance.choice([UNKNOWN, STRING, LIST])
-            room.writes(chance.choice(self.keys), self.value(), chance.randrange(3), hint)
-        elif drawn < 0.42:
-            room.flushes(chance.randrange(3))
-        elif drawn < 0.44:
-            room.swaps(*chance.sample(range(3), 2))
-        elif drawn < 0.5:
-            room.wants(is_urgent=chance.random() < 0.5)
-        elif drawn < 0.6:
-            room.now += chance.randrange(PAUSE_NS_MAX)
-            room.goes_on()
-        elif drawn < 0.62:
-            room.sweep.is_held = not room.sweep.is_held
-        elif drawn < 0.65 and room.sweep.is_sealed():
-            room.sweep.unseal(will_seal=chance.random() < 0.5)
-        elif drawn < 0.66:
-            room.sweep.is_sealing = True
-        elif room.asked:
-            self.decide()
-        else:
-            room.goes_on()
-
-    def decide(self) -> None:
-        is_decided = self.chance.random() < 0.95
-        count = self.chance.choice([1, 2, 100]) if is_decided else 1
-        self.room.decides(count, is_decided, is_told=self.chance.random() < 0.7)
-        if self.chance.random() < 0.5:
-            self.room.tells()
-
-    def ends(self) -> None:
-        """Nothing more is written, all is decided: there is a checkpoint, and it is sound."""
-        room = self.room
-        room.tells()
-        room.decides_all()
-        for place, value in list(room.world.items()):
-            if value.startswith(b"?"):
-                room.writes(place[1], None, place[0])
-        room.sweep.is_held = False
-        room.sweep.unseal(will_seal=False)
-        room.decides_all()
-        before = len(room.checkpoints)
-        room.wants()
-        room.settles(1_000)
-        assert len(room.checkpoints) > before
-        assert room.store == room.world
-
-
-@pytest.mark.parametrize("seed", range(60))
-def test_whatever_happens_each_checkpoint_is_what_there_was(seed: int) -> None:
-    chaos = Chaos(seed)
-    for _ in range(400):
-        chaos.step()
-    chaos.ends()
+def test_writers_are_held_back_when_shadows_have_waited_for_long() -> None:
+    room = Room()
+    room.writes(b"a", b"s1")
+    room.sweep.is_sealing = True
+    assert not room.sweep.needs_calm(1), "nothing is wanted"
+    room.sweep.want(is_urgent=True)
+    assert not room.sweep.needs_calm(1)
+    assert not room.sweep.needs_calm(1 + CALM_NS)
+    assert room.sweep.needs_calm(2 + CALM_NS)
+    room.sweep.unseal(will_seal=True)
+    assert not room.sweep.needs_calm(2 + CALM_NS), "the next ones have waited for nothing yet"

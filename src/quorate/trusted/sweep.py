@@ -24,6 +24,8 @@ CHUNK_KEYS_FIRST = 16
 HASTE_MAX = 16
 LAG_SHARES = 8
 PAUSE_NS_MAX = 100_000_000
+# Writers may change keys faster than they are read. For so long shadows wait without holding them back.
+CALM_NS = 3_000_000_000
 
 
 class Stage(Enum):
@@ -61,6 +63,7 @@ class Sweep:
         self.unreadable: dict[tuple[int, bytes], str] = {}
         self.closing_slot = 0
         self.rounds = 0
+        self._sealing_since = 0
         self._found: list[tuple[tuple[int, bytes], str]] = []
         self._has_told = False
         self._asked: dict[int, Span] = {}
@@ -104,6 +107,7 @@ class Sweep:
     def unseal(self, will_seal: bool) -> None:
         """The store may be told more; `will_seal`: until the next checkpoint."""
         self.is_sealing = will_seal
+        self._sealing_since = 0
         self._will_seal = False
         if will_seal:
             self.want(is_urgent=True)
@@ -115,6 +119,14 @@ class Sweep:
         self.is_wanted = False
         self.is_urgent = False
         self.unseal(will_seal=False)
+
+    def needs_calm(self, now: int) -> bool:
+        """Whether shadows wait for a checkpoint for so long that writers must wait for it too."""
+        if not self.is_wanted:
+            self._sealing_since = 0
+            return False
+        self._sealing_since = self._sealing_since or now
+        return now - self._sealing_since > CALM_NS
 
     def is_due(self, now: int) -> bool:
         """Whether there is something to order now."""
@@ -313,6 +325,9 @@ class Sweep:
         self._counting = []
         self.stage = Stage.RESTING
         self.rounds += 1
+        if self.rounds > ROUNDS_MAX and not self.unreadable:
+            self._found.append(((self._database, b""), "keys kept turning out to hold something else than was thought"))
+            self._has_told = True
         if self.unreadable or self.rounds > ROUNDS_MAX:
             self._stop_wanting()
         elif self._is_clean and not self._changes.whole:
