@@ -33,8 +33,10 @@ def test_a_slot_is_buried_until_a_checkpoint_lies_behind_it() -> None:
     recording = Recording(Changes())
     journal = Journal(b"k" * 16)
     recording.bury(3, "split", now=1)
+    assert not recording.has_news, "there is nowhere to write it"
     recording.begin(journal)
     recording.bury(7, "unanswered", now=2)
+    assert recording.has_news
     assert [(record.first_slot, record.last_slot) for record in journal.take()] == [(7, 7)]
     recording.kept(2)
     assert recording.tombstones == {3: "split", 7: "unanswered"}

@@ -15,6 +15,8 @@ class Recording:
     def __init__(self, changes: Changes) -> None:
         self.journal: Journal | None = None
         self.tombstones: dict[int, str] = {}
+        # Whether something is to be written though nothing is to be sent to the replicas.
+        self.has_news = False
         self._changes = changes
 
     def begin(self, journal: Journal) -> None:
@@ -37,6 +39,7 @@ class Recording:
         self.tombstones[slot] = reason
         if self.journal is not None:
             self.journal.tombstone(slot, reason, now)
+            self.has_news = True
 
     def kept(self, slot: int) -> None:
         """A checkpoint is kept: what lies before it is executed by nobody any more."""

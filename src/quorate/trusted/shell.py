@@ -222,11 +222,14 @@ class Shell:
     def _flush(self) -> None:
         self.turn.is_scheduled = False
         core = self.core
+        is_batch_due = core.is_batch_due(self.clock.now())
         if self.journal_file is not None:
-            # What was ordered is written before anything follows from it.
-            self.journal_file.write()
+            if is_batch_due or core.recording.has_news:
+                # What was ordered is written before anything follows from it, and batches make fewer syncs.
+                self.journal_file.write()
+                core.recording.has_news = False
             self._check_room(self.journal_file)
-        if core.is_batch_due(self.clock.now()):
+        if is_batch_due:
             self._write_lanes(core.distribute.take())
         if core.reply.ready:
             self._write_clients()
