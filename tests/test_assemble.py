@@ -1,7 +1,6 @@
 """The parts of assembling a cell that need no whole cell. Whole cells are held by tests/cell."""
 
 import asyncio
-import errno
 import resource
 import socket
 import stat
@@ -11,21 +10,13 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from quorate import assemble
-from quorate.config import Config, load
-from quorate.domains import interpreter
+from quorate import assemble, boot
+from quorate.config import Config
 from quorate.trusted.errors import BrokenInvariant, OperatorFault
 from quorate.trusted.messages import Notice
-from tests.cell.support import Document, as_toml, example
+from tests.cell.inside import config_of
+from tests.cell.support import example
 from tests.domains.harness import short_directory
-
-
-def config_of(document: Document, directory: Path) -> Config:
-    """A document, as the cell reads it."""
-    document["cell"]["state"] = str(directory / "state")
-    path = directory / "cell.toml"
-    path.write_text(as_toml(document))
-    return load(path)
 
 
 def make_cell(config: Config, notices: list[Notice]) -> assemble.Cell:
@@ -46,40 +37,20 @@ def test_binding_an_address_of_nobody_is_the_operators_fault() -> None:
         assemble.bind("no such host", 0)
 
 
-def test_the_first_fault_is_the_operators() -> None:
-    fault = OperatorFault("wrong", "do right")
-    inner = ExceptionGroup("inner", [OSError(errno.EIO, "io"), fault])
-    assert assemble.first_fault(ExceptionGroup("outer", [ValueError("x"), inner])) is fault
-    bug = ValueError("a bug")
-    assert assemble.first_fault(ExceptionGroup("outer", [bug])) is bug
-
-
 def test_a_private_directory_is_closed_to_others(tmp_path: Path) -> None:
     assemble.private_directory(tmp_path / "a" / "b")
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
     assemble.private_directory(tmp_path / "a" / "b")
 
 
-def test_only_python_services_may_read_the_interpreter() -> None:
-    with short_directory() as directory:
-        document = example("kv")
-        document["variant"][1] |= {"program": "cat", "memory": "50MB"}
-        config = config_of(document, directory)
-    python, other = (
-        assemble.recipe(config.replicas[n], config.variants[name]) for n, name in enumerate(("dictionary", "sqlite"))
-    )
-    assert (python.readable, other.readable) == (interpreter.readable(), ())
-    assert (other.replica, other.variant, other.memory_bytes_max) == ("b", "sqlite", 50_000_000)
-
-
 def test_a_replica_that_never_becomes_ready_fails_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     """It runs, and listens to nobody: its output is quoted, and nothing of the others is left."""
-    monkeypatch.setattr(assemble, "BOOT_SECONDS_MAX", 2.0)
+    monkeypatch.setattr(boot, "BOOT_SECONDS_MAX", 2.0)
     document = example("kv", "process")
     document["variant"][1] |= {"program": "sh", "args": ["-c", "echo still thinking; sleep 1000"]}
     notices: list[Notice] = []
 
-    async def boot(config: Config) -> None:
+    async def start(config: Config) -> None:
         cell = make_cell(config, notices)
         with assemble.bind("127.0.0.1", 0) as listener, pytest.raises(OperatorFault) as fault:
             await cell.start(listener)
@@ -89,28 +60,8 @@ def test_a_replica_that_never_becomes_ready_fails_the_cell(monkeypatch: pytest.M
         await cell.stop()
 
     with short_directory() as directory:
-        asyncio.run(boot(config_of(document, directory)))
+        asyncio.run(start(config_of(document, directory)))
     assert notices == []
-
-
-@pytest.mark.parametrize("answer", [b"", b"-ERR loading\r\n", b"+PO"])
-def test_a_service_that_answers_anything_but_pong_is_not_ready(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
-    monkeypatch.setattr(assemble, "BOOT_SECONDS_MAX", 1.0)
-    monkeypatch.setattr(assemble, "BOOT_REPLY_SECONDS_MAX", 0.2)
-    document = example("kv", "process")
-    code = (
-        "import socket, sys\nlistener = socket.socket(socket.AF_UNIX)\nlistener.bind(sys.argv[1])\nlistener.listen()\n"
-        f"kept = []\nwhile True:\n    kept.append(listener.accept()[0])\n    kept[-1].sendall({answer!r})\n"
-    )
-    document["variant"][1]["args"] = ["-c", code, "{socket}"]
-
-    async def boot(config: Config) -> None:
-        cell = make_cell(config, [])
-        with assemble.bind("127.0.0.1", 0) as listener, pytest.raises(OperatorFault, match="b did not become ready"):
-            await cell.start(listener)
-
-    with short_directory() as directory:
-        asyncio.run(boot(config_of(document, directory)))
 
 
 def test_descriptors_that_the_kernel_does_not_give_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,12 +73,12 @@ def test_descriptors_that_the_kernel_does_not_give_are_said(monkeypatch: pytest.
     monkeypatch.setattr(resource, "getrlimit", lambda which: (1_024, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", refuse)
 
-    async def boot(config: Config) -> None:
+    async def start(config: Config) -> None:
         with socket.socket() as listener, pytest.raises(OperatorFault, match="this process may have 1024"):
             await make_cell(config, []).start(listener)
 
     with short_directory() as directory:
-        asyncio.run(boot(config_of(example("kv", "process"), directory)))
+        asyncio.run(start(config_of(example("kv", "process"), directory)))
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])

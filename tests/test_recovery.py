@@ -8,7 +8,7 @@ import pytest
 from quorate.facts import RebuildBegan, RebuildDone, RebuildFailed, RebuildPostponed
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.messages import Cause, Convicted, Retired, Role, Seated, ShadowFailed
-from tests.cell.inside import Replica, document, play, staged
+from tests.cell.inside import Replica, Stage, document, play, staged
 
 
 def no_progress(replica: str, stage: str, share: float) -> None:
@@ -60,16 +60,20 @@ def test_progress_is_told_stage_by_stage() -> None:
     play(scene)
 
 
+async def rebuilt(stage: Stage, times: int) -> None:
+    """Wait until so many rebuilds are done."""
+    await stage.until(lambda: len(stage.told(RebuildDone)) >= times, f"{times} rebuilds are done")
+
+
 def test_a_replica_that_is_lost_becomes_what_no_other_is() -> None:
     """Of its variants the next one that no other seat has; where there is none, the next one."""
 
     async def scene(directory: Path) -> None:
         variants = (("one", "two"), ("two", "one", "three"), ("four", "one"))
         async with staged(document(variants), directory) as stage:
-            for seat, name in ((1, "three"), (0, "two"), (2, "one"), (2, "four")):
-                done = len(stage.told(RebuildDone))
+            for times, (seat, name) in enumerate(((1, "three"), (0, "two"), (2, "one"), (2, "four")), 1):
                 stage.current()[seat].domain.crash(1)
-                await stage.until(lambda done=done: len(stage.told(RebuildDone)) > done)
+                await rebuilt(stage, times)
                 assert stage.cell.seats[seat].variant.name == name
             assert [fact.why for fact in stage.told(RebuildBegan)] == ["crashed"] * 4
             assert {notice.cause for notice in stage.told(Convicted)} == {Cause.CRASH}

@@ -1,7 +1,8 @@
 """A whole cell in this process: the real coordinator, keeper, journal and recovery, and replicas that are played here.
 
 A replica is a store of this package behind a fake domain. What it does beside serving is its variant's *part*, a
-function that is given each request and its true reply, and says what is replied: nothing is None.
+function that is given each request and its true reply, and says what is replied: nothing is None. A variant whose part
+is a text cannot be started, for that reason.
 """
 
 import asyncio
@@ -42,14 +43,14 @@ def honest(replica: "Replica", request: list[bytes], reply: bytes) -> bytes | No
 class Replica:
     """One replica that is played. `heard` is how many requests it was asked."""
 
-    def __init__(self, recipe: Recipe, part: Part) -> None:
+    def __init__(self, recipe: Recipe, part: Part | str) -> None:
         self.variant = recipe.variant
         self.name = recipe.replica
-        self.domain = FakeDomain(self._serve)
+        self.domain = FakeDomain(self._serve, part if isinstance(part, str) else "")
         self.keyspace = Keyspace()
         self.heard = 0
         self._scripts: dict[bytes, bytes] = {}
-        self._part = part
+        self._part = honest if isinstance(part, str) else part
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session, framer = Session(self.keyspace, self._scripts, 1), RequestReader()
@@ -59,6 +60,8 @@ class Replica:
             for request in requests:
                 self.heard += 1
                 reply = self._part(self, request, answer(session, request))
+                if not self.domain.running:
+                    return
                 if reply is None:
                     await asyncio.Event().wait()
                 writer.write(reply or b"")
@@ -72,7 +75,7 @@ class Replica:
 class Stage:
     """One cell, everything that it told, and every replica that was ever begun."""
 
-    def __init__(self, config: Config, parts: dict[str, Part]) -> None:
+    def __init__(self, config: Config, parts: dict[str, Part | str]) -> None:
         self.notices: list[Notice] = []
         self.facts: list[Fact] = []
         self.replicas: list[Replica] = []
@@ -162,7 +165,7 @@ def config_of(wanted: Document, directory: Path) -> Config:
 
 
 @asynccontextmanager
-async def staged(wanted: Document, directory: Path, **parts: Part) -> AsyncIterator[Stage]:
+async def staged(wanted: Document, directory: Path, **parts: Part | str) -> AsyncIterator[Stage]:
     """A running cell; it has ended, whatever happened, when this does."""
     config = config_of(wanted, directory)
     (directory / "state").mkdir(mode=0o700, exist_ok=True)

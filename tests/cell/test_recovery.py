@@ -72,7 +72,8 @@ def test_a_convicted_replica_is_rebuilt_and_votes(cells: MakeCell, fault: str) -
     assert agreed_state(cell)
     status = cell.settled()
     assert (status.state, status.seats_empty, status.split, status.unanswered) == ("serving", 0, 0, 0)
-    assert (rebuilt.variant, rebuilt.convictions, rebuilt.cause) == ("tcmalloc", 1, "")
+    assert len({"mimalloc", *variants_of(cell)}) == 4, "it became what no other is, and what it was not"
+    assert (rebuilt.convictions, rebuilt.cause) == (1, "")
     assert rebuilt.pid != before["b"]
     assert 0 < (rebuilt.last_recovery_seconds or 0) < 60
     assert [c.replica for c in cell.convictions()] == ["b"]
@@ -135,7 +136,7 @@ def test_shadows_cost_no_vote_and_a_restart_one(cells: MakeCell) -> None:
     with Workload(cell, CLIENTS) as work:
         work.more(REQUESTS)
         with Watch(cell) as watch:
-            assert "replica b (mimalloc) votes again" in cell.recover("b", "--strategy", "shadow")
+            assert "votes again" in cell.recover("b", "--strategy", "shadow")
             cell.recover("--all", "--strategy", "shadow-all")
         assert set(watch.voters) == {3}
         with Watch(cell) as watch:

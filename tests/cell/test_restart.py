@@ -167,6 +167,15 @@ def test_what_was_written_without_syncing_is_void(cells: MakeCell) -> None:
 # What is refused.
 
 
+def test_what_was_kept_is_never_passed_over(cells: MakeCell) -> None:
+    """A cell without a journal would start empty, beside a state that was to be kept."""
+    cell = kept(cells)
+    cell.write(durable(sync="off"))
+    log = refusal(cell)
+    assert "journal.sync is off: it would be left out" in log
+    assert "hint: set journal.sync again, or move that directory away" in log
+
+
 def kept(cells: MakeCell, every: str = "1h") -> RunningCell:
     """A cell that was stopped and has kept one key, in its store where it made a checkpoint."""
     cell = cells(durable(every=every)).start()
@@ -281,7 +290,7 @@ def test_a_store_that_went_without_its_journal_s_beginning(cells: MakeCell) -> N
     slot = cell.status().slot
     eventually(lambda: cell.status().checkpoint.slot >= slot, "all is in the checkpoint")
     assert cell.stop() == 0
-    for path in store_of(cell).parent.iterdir():
+    for path in store_of(cell).parent.glob(store_of(cell).name + "*"):
         path.unlink()
     log = refusal(cell)
     assert "what was written between is lost" in log

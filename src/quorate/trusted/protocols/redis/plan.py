@@ -17,7 +17,7 @@ def together(session: Session, requests: list[list[bytes]], is_write: bool, tran
 
 
 def plain(call: Call, raw: bytes) -> Span:
-    """`raw` as an ordinary slot of the client's own, which need not wait for it. Raises `Refusal` where it may not go."""
+    """`raw` as an ordinary slot of the client's own, which need not wait. Raises `Refusal` where it may not go."""
     check_known(call, raw)
     owner = None if call.session.is_silent else call.session.client
     return Span(owner, [raw], call.session.mode, call.command.is_write)

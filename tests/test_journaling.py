@@ -1,0 +1,161 @@
+"""The journal of a cell, and a disk that fails or is full: with sync off that harms nobody."""
+
+import asyncio
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from quorate.facts import JournalLost, RevivalEnded
+from quorate.state.journal_disk import Disk
+from quorate.state.journal_file import JournalFile
+from quorate.trusted.journal import JournalFault
+from tests.cell.inside import document, play, staged
+
+
+def journaled(sync: str) -> dict[str, Any]:
+    """A cell with this kind of journal."""
+    return document() | {"journal": {"sync": sync}}
+
+
+@contextmanager
+def failing(call: str) -> Iterator[None]:
+    """The disk fails at this system call."""
+    with patch.object(Disk, call, side_effect=OSError(errno.EIO, os.strerror(errno.EIO))):
+        yield
+
+
+@pytest.mark.parametrize("sync", ["off", "interval", "always"])
+def test_what_is_synced_is_said(sync: str) -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(journaled(sync), directory) as stage:
+            for number in range(5):
+                await stage.ask("SET", "key", number)
+            if sync == "off":
+                assert stage.cell.journaling.synced_slot == 0
+            else:
+                await stage.until(lambda: stage.cell.journaling.synced_slot == 5, "all is on disk")
+
+    play(scene)
+
+
+def test_with_sync_always_no_reply_leaves_before_its_write_is_on_disk() -> None:
+    """Nor does a read's, which may tell of such a write."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(journaled("always"), directory) as stage:
+            await stage.ask("SET", "key", "old")
+            under_way, may_end = asyncio.Event(), threading.Event()
+            loop, sync = asyncio.get_running_loop(), Disk.sync
+
+            def slow(disk: Disk, descriptor: int) -> None:
+                loop.call_soon_threadsafe(under_way.set)
+                may_end.wait()
+                sync(disk, descriptor)
+
+            with patch.object(Disk, "sync", slow):
+                writing = asyncio.ensure_future(stage.ask("SET", "key", "new"))
+                await under_way.wait()
+                await stage.until(lambda: not stage.cell.core.order.inflight_slots, "it was decided")
+                assert not writing.done()
+                may_end.set()
+                assert await writing == b"OK"
+
+    play(scene)
+
+
+@pytest.mark.parametrize("call", ["write", "sync"])
+def test_a_journal_that_fails_ends_a_cell_that_promised_it(call: str) -> None:
+    """Nobody is answered any more: what was not acknowledged may be lost, and nothing else."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(journaled("always"), directory) as stage:
+            await stage.ask("SET", "key", "kept")
+            with failing(call):
+                with pytest.raises((EOFError, OSError)):
+                    await stage.ask("SET", "key", "lost")
+                await stage.until(stage.cell.stopping.is_set, "it ends")
+            assert stage.cell.is_broken
+            assert "Input/output error" in stage.told(JournalLost)[0].reason
+            await stage.stop()
+        async with staged(journaled("always"), directory) as stage:
+            assert await stage.ask("GET", "key") in {b"kept", b"lost"}
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_with_sync_off_a_cell_goes_on_without_its_journal() -> None:
+    """The operator is told. Only a revival is no longer possible: for that, what came after a checkpoint is missing."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(journaled("off"), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            with failing("write"):
+                assert await stage.ask("SET", "key", "again") == b"OK"
+            assert len(stage.told(JournalLost)) == 1
+            assert stage.cell.journaling.file is None
+            assert await stage.ask("SET", "key", "once more") == b"OK"
+            assert not stage.cell.stopping.is_set()
+            await stage.cell.recover(["b"], None, lambda replica, stage, share: None)
+            for seat in (0, 1):
+                stage.current()[seat].domain.crash(1)
+            await stage.until(lambda: stage.told(RevivalEnded))
+            assert "there is no journal" in stage.told(RevivalEnded)[0].reason
+            with pytest.raises(JournalFault, match="Input/output error"):
+                await stage.cell.journaling.again(stage.cell.keeping.keeper())
+
+    play(scene)
+
+
+def test_a_full_disk_refuses_writes_and_serves_reads() -> None:
+    """Before they are ordered, so that no replica has executed them; and only until there is room again."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(journaled("always"), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            with patch.object(JournalFile, "is_full", True), patch.object(JournalFile, "is_short", True):
+                await stage.ask("GET", "key")
+                slot = stage.cell.core.order.next_slot
+                told = await stage.ask("SET", "key", "refused")
+                assert "disk" in str(told).lower() or "room" in str(told).lower()
+                assert stage.cell.core.order.next_slot == slot
+                assert await stage.ask("GET", "key") == b"value"
+            await stage.ask("GET", "key")
+            assert await stage.ask("SET", "key", "again") == b"OK"
+
+    play(scene)
+
+
+def test_requests_wait_while_room_is_being_made() -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(journaled("always"), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            with patch.object(JournalFile, "is_short", True):
+                await stage.ask("GET", "key")
+                waiting = asyncio.ensure_future(stage.ask("SET", "key", "later"))
+                await stage.until(lambda: stage.cell.core.is_stalled, "nothing more is taken in")
+                assert not waiting.done()
+            stage.cell.shell.synced()
+            assert await waiting == b"OK"
+
+    play(scene)
+
+
+def test_checkpoints_cut_the_journal_off() -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(journaled("always"), directory) as stage:
+            file = stage.cell.journaling.file
+            assert file is not None
+            await stage.ask("SET", "key", "value")
+            with patch.object(JournalFile, "truncate") as truncate:
+                slot = await stage.cell.keeping.checkpoint(is_urgent=True)
+            truncate.assert_called_with(slot)
+
+    play(scene)

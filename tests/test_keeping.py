@@ -1,0 +1,149 @@
+"""State is kept: checkpoints come in time, hold what the replicas hold, and what keeps them from coming is said."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from quorate.facts import RebuildDone, StateLost
+from quorate.state.faults import StateFault
+from quorate.trusted.errors import OperatorFault
+from quorate.trusted.messages import Convicted, QuorumLost, StateUnreadable
+from tests.cell.inside import Stage, document, play, staged
+from tests.test_recovery import no_progress
+
+
+async def kept_names(stage: Stage) -> list[bytes]:
+    """The names of all keys in the store."""
+    return [key for _, key, _ in await stage.cell.keeping.keeper().page(None, 1_000)]
+
+
+@pytest.mark.parametrize("every", [20, "1s"])
+def test_checkpoints_come_after_slots_or_after_time(every: int | str) -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document() | {"checkpoint": {"every": every}}, directory) as stage:
+            keeping = stage.cell.keeping
+            assert keeping.checkpoint_slot == 0
+            for number in range(25):
+                await stage.ask("SET", f"key{number}", number)
+            await stage.until(lambda: keeping.checkpoint_slot >= 25, "there is a checkpoint")
+            assert keeping.checkpoint_at is not None
+            assert len(await kept_names(stage)) == 25
+            first = keeping.checkpoint_slot
+            for number in range(25):
+                await stage.ask("DEL", f"key{number}")
+            await stage.until(lambda: keeping.checkpoint_slot > first + 24, "there is another")
+            assert await kept_names(stage) == []
+
+    play(scene)
+
+
+def test_what_waits_for_a_checkpoint_is_told_its_slot() -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            keeping = stage.cell.keeping
+            slots = await asyncio.gather(keeping.checkpoint(is_urgent=True), keeping.checkpoint(is_urgent=False))
+            assert min(slots) >= 1
+            assert keeping.checkpoint_slot == max(slots)
+            assert await kept_names(stage) == [b"key"]
+            assert keeping.next_feed() != keeping.next_feed()
+
+    play(scene)
+
+
+def test_keys_that_nobody_noted_are_found_by_their_number() -> None:
+    """The replicas hold one more than the store: all of that database is read again, so that none is missing."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            for replica in stage.replicas:
+                replica.keyspace.databases[0].values[b"ghost"] = b"boo"
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            assert sorted(await kept_names(stage)) == [b"ghost", b"key"]
+            await stage.cell.recover(["b"], None, no_progress)
+            assert len(await stage.agreed()) == 2
+
+    play(scene)
+
+
+def test_a_key_that_one_replica_lost_is_found_out_by_its_number() -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            await stage.ask("SET", "other", "value")
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            del stage.current()[2].keyspace.databases[0].values[b"key"]
+            await stage.ask("SET", "other", "again")
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            await stage.until(lambda: stage.told(Convicted), "it is convicted")
+            assert [notice.seat for notice in stage.told(Convicted)] == [2]
+            await stage.until(lambda: stage.told(RebuildDone))
+            assert len(await stage.agreed()) == 2
+
+    play(scene)
+
+
+def test_the_scrub_has_all_that_is_kept_read_again_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value that rots where nobody writes or asks for it is found all the same, and its replica is replaced."""
+    monkeypatch.setattr("quorate.keeping.SCRUB_SECONDS", 0.01)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(scrub_keys_max=2) | {"checkpoint": {"every": "200ms"}}, directory) as stage:
+            for number in range(7):
+                await stage.ask("SET", f"key{number}", number)
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            stage.current()[1].keyspace.databases[0].values[b"key6"] = b"rotten"
+            await stage.until(lambda: stage.told(Convicted), "it is convicted")
+            assert [notice.seat for notice in stage.told(Convicted)] == [1]
+            await stage.until(lambda: stage.told(RebuildDone))
+            assert await stage.ask("GET", "key6") == b"6"
+            assert len(await stage.agreed()) == 7
+
+    play(scene)
+
+
+def test_a_key_that_cannot_be_read_is_said_to_who_waits() -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document(reply_bytes_max=4_096, unordered_bytes_max=4_096), directory) as stage:
+            for _ in range(5):
+                await stage.ask("RPUSH", "long", "x" * 1_000)
+            with pytest.raises(StateFault, match=r"the state of key b'long' cannot be read: .* limit") as fault:
+                await stage.cell.keeping.checkpoint(is_urgent=True)
+            assert fault.value.hint == "see docs/recovery.md"
+            assert [notice.key for notice in stage.told(StateUnreadable)] == [b"long"]
+            await stage.ask("LPOP", "long")
+            await stage.ask("LPOP", "long")
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            assert await kept_names(stage) == [b"long"]
+
+    play(scene)
+
+
+def test_without_its_keeper_a_cell_serves_on() -> None:
+    """Who waits is told; nothing is noted any more; and there is no revival, which would need what was kept."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            keeping = stage.cell.keeping
+            os.kill(keeping.keeper().pid, signal.SIGKILL)
+            with pytest.raises(StateFault):
+                await keeping.checkpoint(is_urgent=True)
+            await stage.until(lambda: stage.told(StateLost), "the operator is told")
+            assert not keeping.has_keeper
+            with pytest.raises(StateFault):
+                keeping.keeper()
+            assert await stage.ask("SET", "key", "again") == b"OK"
+            assert stage.cell.core.changes.count == 0
+            with pytest.raises(OperatorFault, match="replica b was not rebuilt"):
+                await stage.cell.recover(["b"], None, no_progress)
+            for seat in (0, 1):
+                stage.current()[seat].domain.crash(1)
+            await stage.until(lambda: stage.told(QuorumLost))
+            assert "NOQUORUM" in str(await stage.ask("GET", "key"))
+
+    play(scene)

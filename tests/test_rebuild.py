@@ -1,0 +1,203 @@
+"""One shadow, and everything that may become of it before it votes: it alone ends, and its seat is as it was."""
+
+import asyncio
+from pathlib import Path
+from unittest.mock import AsyncMock, patch
+
+import pytest
+
+from quorate import boot, rebuild
+from quorate.domains.make import UIDS_MAX
+from quorate.facts import RebuildDone, RebuildFailed
+from quorate.rebuild import RebuildFault
+from quorate.state.link import Keeper
+from quorate.trusted.errors import OperatorFault
+from quorate.trusted.messages import Convicted, Role
+from tests.cell.inside import Part, Replica, Stage, document, play, staged
+from tests.test_recovery import no_progress
+
+VARIANTS = (("one",), ("two", "bad"), ("three",))
+MANY = 300
+
+
+def silent(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+    """Runs, and never answers."""
+    return None
+
+
+def forgetful(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+    """Takes everything, and has nothing."""
+    return b"$-1\r\n" if request[0] == b"GET" else reply
+
+
+def other_type(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+    """Says that everything is a list."""
+    return b"+list\r\n" if request[0] == b"TYPE" else reply
+
+
+def refusing(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+    """Has no room."""
+    return b"-OOM\r\n" if request[0] == b"SET" else reply
+
+
+def nonsense(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+    """Sends what is no reply."""
+    return reply if request[0] == b"PING" else b"\0\0\r\n"
+
+
+def mortal(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+    """Dies while it is given its state."""
+    if replica.heard > MANY // 2:
+        replica.domain.crash(1, "out of memory")
+    return reply
+
+
+def unteachable(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+    """Has the state, and refuses what a lane begins with."""
+    return b"-ERR no\r\n" if request[0] in (b"SCRIPT", b"HELLO") else reply
+
+
+async def filled(stage: Stage) -> None:
+    for number in range(MANY):
+        await stage.ask("SET", f"key{number}", "value")
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        ("no such kernel", "no such kernel"),
+        (silent, "did not become ready"),
+        (forgetful, "key"),
+        (other_type, "key"),
+        (refusing, "OOM"),
+        (nonsense, ""),
+        (mortal, ""),
+        (unteachable, "it refused its lane's setup"),
+    ],
+)
+def test_a_shadow_that_is_no_good_is_thrown_away(
+    part: Part | str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its operator hears why; nobody else notices, and it may be tried again."""
+    monkeypatch.setattr(boot, "BOOT_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(boot, "BOOT_REPLY_SECONDS_MAX", 0.1)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(VARIANTS), directory, bad=part) as stage:
+            await filled(stage)
+            stage.voters.clear()
+            with pytest.raises(OperatorFault, match="replica b was not rebuilt") as fault:
+                await stage.cell.recover(["b"], None, no_progress)
+            assert reason in str(fault.value)
+            (told,) = stage.told(RebuildFailed)
+            assert (told.replica, told.variant) == ("b", "bad")
+            assert stage.told(RebuildDone) == stage.told(Convicted) == []
+            assert set(stage.voters) <= {3}
+            assert stage.cell.core.roles == [Role.VOTING] * 3
+            assert stage.cell.rebuilder.shadows == {} == stage.cell.shell.shadows
+            assert not stage.replicas[-1].domain.running
+            assert stage.cell.seats[1].variant.name == "two"
+            assert await stage.ask("SET", "key0", "another") == b"OK"
+            await stage.cell.recover(["c"], None, no_progress)
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_a_rebuild_does_not_last_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica that stops in the middle of its state is not waited for."""
+    monkeypatch.setattr(rebuild, "REBUILD_SECONDS_MAX", 0.5)
+
+    def stuck(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        return None if replica.heard > MANY // 2 else reply
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(VARIANTS), directory, bad=stuck) as stage:
+            await filled(stage)
+            with pytest.raises(OperatorFault, match="replica b was not rebuilt: it took too long"):
+                await stage.cell.recover(["b"], None, no_progress)
+            await stage.cell.recover(["a"], None, no_progress)
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_what_is_written_meanwhile_is_not_missing() -> None:
+    """Keys are changed, deleted and added between a shadow's first look and its seat."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await filled(stage)
+            recovering = asyncio.ensure_future(stage.cell.recover([], "shadow-all", no_progress))
+            number = 0
+            while not recovering.done():
+                number += 1
+                await stage.ask("SET", f"key{number % MANY}", number)
+                await stage.ask("DEL", f"key{(number * 7) % MANY}")
+                await stage.ask("RPUSH", f"new{number}", number)
+            await recovering
+            assert len(await stage.agreed()) > number
+
+    play(scene)
+
+
+def test_no_two_domains_share_a_directory_or_a_user() -> None:
+    """Neither a shadow with the replica that it follows, nor with any other at its time."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            made: list[tuple[Path, int]] = []
+
+            def make(kind: str, recipe: object, directory: Path, number: int) -> object:
+                made.append((directory, number))
+                return stage.replicas[0].domain
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(rebuild, "make", make)
+                for _ in range(UIDS_MAX):
+                    for seat in stage.cell.seats:
+                        stage.cell.rebuilder.domain(seat, seat.variant)
+            assert len({directory for directory, _ in made}) == len(made)
+            numbers = [number for _, number in made]
+            assert all(0 <= number < UIDS_MAX for number in numbers)
+            assert all(len(set(numbers[place : place + 6])) == 6 for place in range(len(numbers) - 6))
+
+    play(scene)
+
+
+def test_a_shadow_fails_once() -> None:
+    """The first reason is the one that counts, and nobody has to listen."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            seat = stage.cell.seats[0]
+            shadow = stage.cell.rebuilder.shadow(seat, seat.variant)
+            shadow.fail("first")
+            shadow.fail("second")
+            with pytest.raises(RebuildFault, match="first"):
+                await shadow.seated
+            assert shadow.name == "a"
+            stage.cell.rebuilder.shadows.clear()
+
+    play(scene)
+
+
+def test_a_shadow_that_was_given_up_while_it_was_sealed_is_sent_nothing() -> None:
+    """All replicas begin anew, and nobody has told the shadow yet: what was kept for it is of another life."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            seat, rebuilder, shell = stage.cell.seats[0], stage.cell.rebuilder, stage.cell.shell
+            shadow = rebuilder.shadow(seat, seat.variant)
+            await shadow.domain.start()
+            shadow.lane = await shell.adopt_shadow(await shadow.domain.connect())
+            shadow.lane.begin(b"of another life")
+            with patch.object(Keeper, "seal", AsyncMock(return_value=1)) as seal:
+                await rebuilder.seal([shadow])
+            seal.assert_awaited_once_with(shadow.feed)
+            assert shadow.lane.kept == [b"of another life"]
+            shell.give_up(shadow.lane, seat.index)
+            await shadow.domain.kill()
+            rebuilder.shadows.clear()
+
+    play(scene)
