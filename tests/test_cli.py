@@ -416,6 +416,39 @@ def test_check_shows_what_would_run(quorate: Command) -> None:
     assert result.err == "warning: drills are on: this machine's user can inject faults into replicas\n"
 
 
+def test_check_says_what_not_every_variant_knows(quorate: Command, tmp_path: Path) -> None:
+    alike = quorate("check", str(KV)).out
+    assert "refused, since not every variant knows it (48): BITCOUNT, " in alike
+    assert "a mixed cell" not in alike
+    path = tmp_path / "x.toml"
+    path.write_text(PROCESSES)
+    assert "refused" not in quorate("check", str(path)).out
+    path.write_text(PROCESSES.replace('["a", "{socket}"]', '["-m", "quorate.kv.log", "{socket}"]'))
+    mixed = quorate("check", str(path))
+    assert "a mixed cell: b, c would serve more than a\n" in mixed.out
+    assert "(48): BITCOUNT, " in mixed.out
+    assert "ZUNIONSTORE and ZINTERSTORE with a weight below 1" in mixed.out
+    assert "warning: b: without --proto-max-bulk-len 33554432" in mixed.err
+
+
+def test_check_as_json(quorate: Command) -> None:
+    told = json.loads(quorate("check", "--json", str(KV)).out)
+    assert (told["cell"], told["listen"], told["f"], told["mixed"]) == ("kv", "127.0.0.1:7380", 1, False)
+    assert told["families"] == dict.fromkeys(("dictionary", "sqlite", "log"), "small store")
+    assert {"XADD", "XGROUP CREATE", "SORT"} < set(told["refused"])
+    assert told["refused_partly"] == []
+    assert told["replicas"][0] == {"name": "a", "domain": "sandbox", "variants": ["dictionary"]}
+    assert told["warnings"] == ["drills are on: this machine's user can inject faults into replicas"]
+
+
+def test_check_of_scripts_that_not_every_variant_runs(quorate: Command, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(KV.read_text().replace("f = 1\n", f'f = 1\nscripts = ["{"0" * 40}"]\n'))
+    result = quorate("check", str(path))
+    assert (result.code, result.out) == (2, "")
+    assert "error: dictionary, sqlite, log: a small store runs no scripts of clients" in result.err
+
+
 def test_check_shows_how_often_replicas_are_rebuilt(quorate: Command, tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     period = '[recovery]\nstrategy = "shadow-all"\nevery = "600s"\nreactive = false\n[journal]\nsync = "always"\n'

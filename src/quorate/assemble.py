@@ -24,6 +24,7 @@ from .domains.make import make
 from .domains.port import Domain
 from .drills import FAULTS, ON_DOMAIN, drill
 from .facts import Fact, JournalLost, StateLost
+from .families import settings
 from .journaling import Journaling
 from .keeping import StateKeeping
 from .lives import Life
@@ -40,7 +41,6 @@ from .trusted.coordinator import Coordinator
 from .trusted.errors import OperatorFault
 from .trusted.messages import Convicted, Notice, QuorumLost, Retired, Role
 from .trusted.protocol import Protocol
-from .trusted.protocols.redis.base import Settings
 from .trusted.protocols.redis.dialect import RedisProtocol
 from .trusted.shell import Lane, Shell
 
@@ -302,10 +302,8 @@ def tame_garbage_collector() -> None:
 
 
 def make_protocol(config: Config) -> Protocol:
-    """The cell's protocol, with what the operator decided about it."""
-    scripts = frozenset(digest.encode() for digest in config.cell.scripts)
-    settings = Settings(config.cell.password() or b"", scripts)
-    return RedisProtocol(config.limits, settings, secrets.token_bytes(32))
+    """The cell's protocol, with what the operator decided about it. Raises `OperatorFault` when that cannot be."""
+    return RedisProtocol(config.limits, settings(config), secrets.token_bytes(32))
 
 
 def bind(host: str, port: int) -> socket.socket:

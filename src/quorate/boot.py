@@ -70,6 +70,9 @@ async def _try_lane(domain: Domain, probe: tuple[bytes, bytes]) -> socket.socket
             return sock
     except (OSError, TimeoutError):
         pass
+    except BaseException:
+        sock.close()
+        raise
     sock.close()
     return None
 

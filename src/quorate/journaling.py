@@ -87,7 +87,7 @@ class Journaling:
         if self._sync == "off":
             self.file = None
             self._core.recording.end()
-            self._shell.journal_file = None
+            # What the shell was given to write to stays: from now on it writes nothing.
         self._on_failed(reason)
 
 

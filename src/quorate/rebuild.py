@@ -7,7 +7,7 @@ killed, its lane closed, and the seat is as it was.
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from .boot import boot, recipe
@@ -103,14 +103,17 @@ class Rebuilder:
         progress(name, Role.BOOTING.value, 0.0)
         # What changed lately is read while the replica boots, so that little is left for the end.
         recent = asyncio.ensure_future(self._keeping.checkpoint(is_urgent=True))
-        try:
-            feed_socket = await boot(name, shadow.domain, self._protocol.probe())
-            shadow.lane = await self._shell.adopt_shadow(await shadow.domain.connect())
-            await recent
-        finally:
-            recent.cancel()
-            with suppress(asyncio.CancelledError, StateFault):
+        with ExitStack() as undo:
+            try:
+                feed_socket = await boot(name, shadow.domain, self._protocol.probe())
+                undo.callback(feed_socket.close)
+                shadow.lane = await self._shell.adopt_shadow(await shadow.domain.connect())
                 await recent
+            finally:
+                recent.cancel()
+                with suppress(asyncio.CancelledError, StateFault):
+                    await recent
+            undo.pop_all()
         await self._feed(shadow, feed_socket, progress)
         progress(name, Role.CATCHING_UP.value, 1.0)
         self._shell.begin(shadow.lane, shadow.seat.index)
@@ -144,7 +147,8 @@ class Rebuilder:
             self._shell.give_up(lane, shadow.seat.index)
             shadow.fail(str(fault))
         else:
-            if not shadow.seated.done():
+            # All may have been given up meanwhile, and nobody have told the shadow yet.
+            if not shadow.seated.done() and lane.number in self._shell.core.joining.begun:
                 self._shell.release(lane)
 
     def _has_seat(self, shadow: Shadow) -> bool:

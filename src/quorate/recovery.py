@@ -131,6 +131,7 @@ class Recovery:
         self._on_fact(RebuildBegan(seat.replica.name, variant.name, rebuild.why.value))
         try:
             if rebuild.strategy is Strategy.RESTART:
+                self._keeping.keeper()  # without one nobody could take its place
                 self._core.replica_stopped(seat.index, self._shell.now())
                 self._shell.schedule()
             shadow = self._rebuilder.shadow(seat, variant)
@@ -168,9 +169,12 @@ class Recovery:
         return found
 
     def go_on(self) -> None:
-        """Every seat has a new replica: nothing that was wanted before is wanted any more."""
+        """Every seat has got a new replica: where it votes, nothing that was wanted before is wanted any more."""
         for seat in self.seats:
             self._schedule.began(Rebuild(seat.index, Strategy.SHADOW, Why.CRASHED))
+            if self._core.roles[seat.index] is not Role.VOTING:
+                self._failed(seat, seat.variant, "it was lost again before it was asked anything")
+                continue
             began_at = self._lost_at.get(seat.index, time.monotonic())
             self._done(seat, seat.variant, time.monotonic() - began_at)
         self._is_paused = False

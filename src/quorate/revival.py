@@ -86,11 +86,11 @@ class Revival:
             self._core.resume(self._shell.now())
             self._recovery.go_on()
             self._on_fact(RevivalEnded(time.monotonic() - began_at))
+        self._ended_at = time.monotonic()
+        self._shell.schedule()
+        if self.is_armed:
             with suppress(StateFault):
                 await self._keeping.checkpoint(is_urgent=True)
-        finally:
-            self._ended_at = time.monotonic()
-            self._shell.schedule()
 
     async def _wait(self, began_at: float) -> None:
         if not self._ended_at or began_at - self._ended_at > STEADY_SECONDS:
@@ -109,10 +109,10 @@ class Revival:
 
     async def _replace(self, seat: Seat, variant: Variant, domain: Domain) -> None:
         """A new replica for `seat`, which holds the last checkpoint."""
-        name = seat.replica.name
+        name, keeper = seat.replica.name, self._keeping.keeper()
         await seat.take(variant, domain, Role.BOOTING).kill()
         sock = await boot(name, domain, self._core.protocol.probe())
-        await fill(self._keeping.keeper(), sock, self._keeping.next_feed(), name)
+        await fill(keeper, sock, self._keeping.next_feed(), name)
         lane = await self._shell.adopt(seat.index, await domain.connect())
         seat.role = Role.VOTING
         self._begin(supervise(self._shell, domain, lane.number))

@@ -1,6 +1,5 @@
 """A Redis server and small stores in one cell: they agree, and each is rebuilt from what the others agree on."""
 
-import itertools
 import random
 from typing import Any
 
@@ -95,23 +94,21 @@ def test_a_redis_server_becomes_the_sqlite_store_and_one_again(cells: MakeCell) 
 
 
 @REDIS
-@pytest.mark.parametrize(("one", "other"), list(itertools.permutations(FAMILIES, 2)))
-def test_each_is_rebuilt_from_what_another_holds(cells: MakeCell, one: str, other: str) -> None:
-    """All ordered pairs: two replicas hold the state, and the third becomes another program that is given it."""
+@pytest.mark.parametrize("one", FAMILIES)
+def test_all_others_are_rebuilt_from_what_one_holds(cells: MakeCell, one: str) -> None:
+    """All ordered pairs: two replicas of one kind hold the state; the third is given it as each of the others."""
     document = cell_of("mixed", "process")
     twin = dict(next(variant for variant in document["variant"] if variant["name"] == one), name="twin")
     document["variant"].append(twin)
-    cell = cells(seats(document, [one], ["twin"], [one, other])).start()
+    others = [name for name in FAMILIES if name != one]
+    cell = cells(seats(document, [one], ["twin"], [one, *others])).start()
     write_everything(cell.redis())
     before = agreed_state(cell)
     assert len(before) > 50
-    cell.recover("c")
-    assert variants_of(cell) == [one, "twin", other]
-    assert agreed_state(cell) == before
-    with Workload(cell, 2) as work:
-        work.more(REQUESTS)
-    work.assert_right()
-    assert agreed_state(cell)
+    for other in others:
+        cell.recover("c")
+        assert variants_of(cell) == [one, "twin", other]
+        assert agreed_state(cell) == before
     cell.assert_agreed()
     assert cell.stop() == 0
 

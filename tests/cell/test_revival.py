@@ -27,10 +27,14 @@ REQUESTS = 50
 POISON = "trigger"
 
 
-def soon(name: str = "kv", domain: str | None = "process") -> Document:
-    """An example that waits for no decision longer than a second, and whose journal is kept."""
-    document = example(name, domain, silence_ns_max=SECOND_NS // 2, decision_ns_max=SECOND_NS)
-    return document | {"journal": {"sync": "always"}}
+def journaled(name: str = "kv", domain: str | None = "process", **limits: int) -> Document:
+    """An example whose journal is kept."""
+    return example(name, domain, **limits) | {"journal": {"sync": "always"}}
+
+
+def soon() -> Document:
+    """The same, where no decision is waited for longer than two seconds."""
+    return journaled(silence_ns_max=SECOND_NS, decision_ns_max=2 * SECOND_NS)
 
 
 def poisoned(fault: str) -> Document:
@@ -74,7 +78,7 @@ def begun_anew(cell: RunningCell, times: int = 1) -> None:
 @pytest.mark.parametrize("victims", ["ab", "abc"])
 @pytest.mark.parametrize(("name", "domain"), [pytest.param("redis", "sandbox", marks=SANDBOX), ("kv", "process")])
 def test_replicas_that_are_killed_at_once(cells: MakeCell, name: str, domain: str, victims: str) -> None:
-    cell = cells(soon(name, domain)).start()
+    cell = cells(journaled(name, domain)).start()
     with counting(cell) as clients:
         pids = service_pids(cell)
         for victim in victims:
@@ -89,7 +93,7 @@ def test_replicas_that_are_killed_at_once(cells: MakeCell, name: str, domain: st
 
 def test_a_loss_while_nothing_is_under_way_costs_no_request(cells: MakeCell) -> None:
     """One replica was lost before, and stays away: with the next, all begin anew, and nobody is told any error."""
-    cell = cells(soon() | {"recovery": {"reactive": False}}).start()
+    cell = cells(journaled() | {"recovery": {"reactive": False}}).start()
     client = cell.redis(retry=None)
     client.set("key", "value")
     cell.inject("a", "crash")
@@ -157,7 +161,7 @@ def test_a_read_may_be_poison_too(cells: MakeCell) -> None:
 
 def test_who_waits_waits_on(cells: MakeCell) -> None:
     """A parked client, a subscriber and a transaction outlive all replicas."""
-    cell = cells(soon()).start()
+    cell = cells(journaled()).start()
     client, subscriber = cell.redis(), cell.redis().pubsub()
     waiting = cell.connect()
     assert exchange(waiting, b"PING\r\nBLPOP queue 0\r\n", b"\r\n") == b"+PONG\r\n"
@@ -183,7 +187,7 @@ def test_who_waits_waits_on(cells: MakeCell) -> None:
 
 def test_a_rebuild_that_was_under_way_is_given_up(cells: MakeCell, tmp_path: Path) -> None:
     """Who asked for it is told; all seats have new replicas anyway."""
-    cell = cells(patiently(soon(), tmp_path / "go")).start()
+    cell = cells(patiently(journaled(), tmp_path / "go")).start()
     cell.redis().set("key", "value")
     with recovering(cell, "b") as asked:
         eventually(lambda: [r for r in cell.status().recovering if r.replica == "b"], "it is being rebuilt")
@@ -202,7 +206,7 @@ def test_a_rebuild_that_was_under_way_is_given_up(cells: MakeCell, tmp_path: Pat
 
 def test_a_cell_whose_keeper_dies_serves_on_and_heals_no_more(cells: MakeCell) -> None:
     """Its operator is told; what cannot be done is said; after a restart all is as it was."""
-    cell = cells(soon()).start()
+    cell = cells(journaled()).start()
     with Workload(cell, CLIENTS) as work:
         work.more(REQUESTS)
         cell.look()
