@@ -94,9 +94,9 @@ def _demo(
 
 
 @app.command("check")
-def _check(config: ConfigPath) -> None:
-    """Say what a configuration would run, or everything that is wrong with it."""
-    check.check(config)
+def _check(config: ConfigPath, as_json: AsJson = False) -> None:
+    """Say what a configuration would run and refuse, or everything that is wrong with it."""
+    check.check(config, as_json)
 
 
 @app.command("doctor")

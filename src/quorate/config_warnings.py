@@ -6,11 +6,13 @@ Knows only a checked `Config`. Read by `check`, `run` and the cell's snapshot.
 from collections import Counter
 
 from .config import Config, Variant
+from .families import STRING_BYTES_MAX, STRING_OPTION, unequal_strings
 
 
 def warnings(config: Config) -> tuple[str, ...]:
     """Everything worth a warning about `config`, one sentence each, the gravest first."""
-    return (*_isolation(config), *_diversity(config), *_exposure(config), *_recovery(config), *_leftovers(config))
+    found = (_isolation, _diversity, _families, _exposure, _recovery, _leftovers)
+    return tuple(warning for find in found for warning in find(config))
 
 
 def _isolation(config: Config) -> list[str]:
@@ -33,6 +35,12 @@ def _diversity(config: Config) -> list[str]:
         if count > 1
     ]
     return [f"{group}: the same recipe, so one bug can make all of them wrong at once" for group in names]
+
+
+def _families(config: Config) -> list[str]:
+    unequal = unequal_strings(config)
+    told = f"{STRING_OPTION} {STRING_BYTES_MAX}"
+    return [f"{name}: without {told} a long string can make it dissent from the small stores" for name in unequal]
 
 
 def _exposure(config: Config) -> list[str]:

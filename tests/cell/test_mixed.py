@@ -1,6 +1,7 @@
 """A Redis server and small stores in one cell: they agree, and each is rebuilt from what the others agree on."""
 
 import random
+import re
 from typing import Any
 
 import pytest
@@ -192,6 +193,23 @@ def test_weights_that_may_make_minus_zero(cells: MakeCell) -> None:
     assert agreed_state(cell)
     cell.assert_agreed()
     assert cell.stop() == 0
+
+
+@REDIS
+def test_what_an_earlier_configuration_left_may_be_more_than_a_small_store_holds(cells: MakeCell) -> None:
+    kept = {"journal": {"sync": "always"}, "checkpoint": {"every": "1h"}}
+    alone = example("mixed", "process") | kept
+    for replica, name in zip(alone["replica"], "xyz", strict=True):
+        alone["variant"].append(dict(alone["variant"][0], name=name))
+        replica["variants"] = [name]
+    cell = cells(alone).start()
+    cell.redis().xadd("stream", {"field": "value"})
+    cell.recover("a")
+    assert cell.stop() == 0
+    cell.forget_clients()
+    cell.write(example("mixed", "process") | kept)
+    assert cell.launch().wait() == 2
+    assert re.search(r"replica [bc] could not be given the checkpoint's state: .*stream", cell.log())
 
 
 @REDIS

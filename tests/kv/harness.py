@@ -72,6 +72,9 @@ def running_redis() -> Iterator[Path]:
             "no",
             "--dir",
             str(directory),
+            # Where the small stores end strings.
+            "--proto-max-bulk-len",
+            "33554432",
         ]
         with _running(["redis-server", *arguments], path, dict(os.environ)):
             yield path

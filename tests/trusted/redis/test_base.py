@@ -48,6 +48,18 @@ def test_access_and_frequent_forms() -> None:
     assert (read.is_write, read.grows, read.is_plain, read.plain_arity) == (False, False, True, 0)
 
 
+def test_a_row_may_be_treated_otherwise_than_the_table_says() -> None:
+    changed = Command("set", -3, "wm", Treatment.PLAIN, (1, 1, 1))
+    assert (changed.is_plain, changed.plain_arity, changed.reason) == (True, 3, "")
+    changed.treat(Treatment.REFUSED, "no")
+    assert (changed.treatment, changed.is_plain, changed.plain_arity, changed.reason) == (
+        Treatment.REFUSED,
+        False,
+        0,
+        "no",
+    )
+
+
 def test_a_slot_yields_one_reply_unless_it_says_more() -> None:
     assert (Compiled(b"x").frames, Compiled(b"x").transform) == (1, None)
     assert Compiled(b"x", Transform(), frames=3).frames == 3

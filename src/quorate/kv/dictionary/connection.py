@@ -4,7 +4,7 @@ from . import reply
 from .errors import SYNTAX, Refusal, formatted, quoted, wrong_arity
 from .numerals import integer, small_integer
 from .reply import VERSIONS
-from .session import Arguments, Command, Session, incomplete
+from .session import Arguments, Command, Session, incomplete, read_option
 
 REDIS_VERSION = b"7.0.15"
 BAD_NAME = Refusal(b"ERR Client names cannot contain spaces, newlines or special characters.")
@@ -55,7 +55,7 @@ def hello(session: Session, arguments: Arguments) -> bytes:
             raise Refusal(b"NOPROTO unsupported protocol version")
     # Redis sets the name before it reads the next option, even one that it refuses.
     for at in range(2, len(arguments), 2):
-        if arguments[at].upper() != b"SETNAME" or at + 1 == len(arguments):
+        if read_option(arguments[at]) != b"SETNAME" or at + 1 == len(arguments):
             raise formatted(b"Syntax error in HELLO option '%b'" % quoted(arguments[at]))
         session.name = _checked_name(arguments[at + 1])
     session.reply = VERSIONS[number]
@@ -89,7 +89,7 @@ def client_setname(session: Session, arguments: Arguments) -> bytes:
 
 def client_reply(session: Session, arguments: Arguments) -> bytes:
     """CLIENT REPLY ON | OFF | SKIP."""
-    mode = arguments[2].upper()
+    mode = read_option(arguments[2])
     if mode == b"ON":
         session.is_silent = session.skips_this = False
         return reply.OK

@@ -4,7 +4,7 @@ from . import reply
 from .errors import Refusal, formatted, invalid_expiry, quoted
 from .keyspace import now_ms
 from .numerals import INTEGER_MAX, INTEGER_MIN, integer
-from .session import Arguments, Command, Session, named
+from .session import Arguments, Command, Session, named, read_option
 
 OPTIONS = frozenset((b"NX", b"XX", b"GT", b"LT"))
 NX_WITH_OTHERS = Refusal(b"ERR NX and XX, GT or LT options at the same time are not compatible")
@@ -16,9 +16,9 @@ ENDLESS = -1
 def _options(words: list[bytes]) -> set[bytes]:
     options: set[bytes] = set()
     for word in words:
-        if word.upper() not in OPTIONS:
+        if read_option(word) not in OPTIONS:
             raise formatted(b"Unsupported option %b" % quoted(word))
-        options.add(word.upper())
+        options.add(read_option(word))
     if b"NX" in options and len(options) > 1:
         raise NX_WITH_OTHERS
     if {b"GT", b"LT"} <= options:

@@ -8,7 +8,7 @@ from .errors import NO_SUCH_KEY, SAME_OBJECT, SYNTAX, Refusal
 from .glob import compiled, matches
 from .keyspace import TYPE_NAMES, Database, Value
 from .numerals import integer_between, small_integer
-from .session import Arguments, Command, Session, named
+from .session import Arguments, Command, Session, named, read_option
 
 
 def delete(session: Session, arguments: Arguments) -> bytes:
@@ -70,7 +70,7 @@ def copy(session: Session, arguments: Arguments) -> bytes:
     """COPY source destination [DB database] [REPLACE]."""
     target, replaces, at = session.database, False, 3
     while at < len(arguments):
-        option = arguments[at].upper()
+        option = read_option(arguments[at])
         if option == b"REPLACE":
             replaces = True
         elif option == b"DB" and at + 1 < len(arguments):
@@ -102,7 +102,7 @@ def dbsize(session: Session, arguments: Arguments) -> bytes:
 
 
 def _check_flush(arguments: Arguments) -> None:
-    if len(arguments) > 2 or (len(arguments) == 2 and arguments[1].upper() not in (b"ASYNC", b"SYNC")):
+    if len(arguments) > 2 or (len(arguments) == 2 and read_option(arguments[1]) not in (b"ASYNC", b"SYNC")):
         raise SYNTAX
 
 

@@ -1,9 +1,12 @@
 """Redis's glob-style patterns. Never exponential: a star that fails is retried only at the last star."""
 
+import platform
 from functools import lru_cache
 
 STAR = None
 ANY = frozenset(range(256))
+# Redis compares the ends of a range as C's `char`, which has a sign on x86: there 0x80 to 0xff come before 0.
+SIGN = 0x80 if platform.machine() in ("x86_64", "i686") else 0
 
 Token = frozenset[int] | None
 
@@ -65,8 +68,8 @@ def _class(pattern: bytes, at: int) -> tuple[frozenset[int], int]:
             at += 1
             admitted.add(pattern[at])
         elif pattern[at + 1 : at + 2] == b"-" and at + 2 < len(pattern):
-            low, high = sorted((pattern[at], pattern[at + 2]))
-            admitted.update(range(low, high + 1))
+            low, high = sorted((pattern[at] ^ SIGN, pattern[at + 2] ^ SIGN))
+            admitted.update(place ^ SIGN for place in range(low, high + 1))
             at += 2
         else:
             admitted.add(pattern[at])

@@ -3,8 +3,8 @@
 from fractions import Fraction
 
 from . import reply
-from .errors import INFINITE_SUM, OVERFLOW, Refusal, wrong_arity
-from .numerals import INTEGER_MAX, INTEGER_MIN, integer, long_double, rounded_long_double, shown_long_double
+from .errors import OVERFLOW, Refusal, wrong_arity
+from .numerals import INTEGER_MAX, INTEGER_MIN, integer, long_double, long_double_sum
 from .session import Arguments, Command, Session, named
 
 HASH_NOT_INTEGER = Refusal(b"ERR hash value is not an integer")
@@ -105,9 +105,7 @@ def hincrbyfloat(session: Session, arguments: Arguments) -> bytes:
     fields = session.database.hash(arguments[1]) or {}
     former = fields.get(arguments[2])
     number = Fraction() if former is None else long_double(former, HASH_NOT_FLOAT)
-    if number is None:
-        raise INFINITE_SUM
-    value = shown_long_double(rounded_long_double(number + amount))
+    value = long_double_sum(number, amount)
     fields[arguments[2]] = value
     session.database.change(arguments[1], fields)
     return reply.bulk(value)

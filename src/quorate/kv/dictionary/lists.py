@@ -6,7 +6,7 @@ from itertools import islice
 from . import reply
 from .errors import NO_SUCH_KEY, SYNTAX, Refusal, wrong_arity
 from .numerals import INTEGER_MAX, INTEGER_MIN, integer, integer_between, positive
-from .session import Arguments, Command, Session, named
+from .session import Arguments, Command, Session, named, read_option
 
 INDEX_OUT_OF_RANGE = Refusal(b"ERR index out of range")
 NO_COUNT = Refusal(b"ERR count should be greater than 0")
@@ -94,7 +94,7 @@ def lset(session: Session, arguments: Arguments) -> bytes:
 
 def linsert(session: Session, arguments: Arguments) -> bytes:
     """LINSERT key BEFORE | AFTER pivot element."""
-    where = arguments[2].upper()
+    where = read_option(arguments[2])
     if where not in (b"BEFORE", b"AFTER"):
         raise SYNTAX
     items = session.database.list(arguments[1])
@@ -111,7 +111,7 @@ def linsert(session: Session, arguments: Arguments) -> bytes:
 
 def lrem(session: Session, arguments: Arguments) -> bytes:
     """LREM key count element."""
-    count = integer_between(arguments[2], -INTEGER_MAX, INTEGER_MAX)
+    count = integer(arguments[2])
     items = session.database.list(arguments[1])
     if items is None:
         return reply.ZERO
@@ -140,9 +140,9 @@ def ltrim(session: Session, arguments: Arguments) -> bytes:
 
 
 def _is_left(word: bytes) -> bool:
-    if word.upper() not in (b"LEFT", b"RIGHT"):
+    if read_option(word) not in (b"LEFT", b"RIGHT"):
         raise SYNTAX
-    return word.upper() == b"LEFT"
+    return read_option(word) == b"LEFT"
 
 
 def _move(session: Session, source: bytes, destination: bytes, *, from_left: bool, to_left: bool) -> bytes:
@@ -175,7 +175,7 @@ def _position_options(arguments: Arguments) -> tuple[int, int | None, int]:
     """LPOS's rank, count (None: one answer) and longest walk (0: all)."""
     rank, count, length_max = 1, None, 0
     for at in range(3, len(arguments), 2):
-        option = arguments[at].upper()
+        option = read_option(arguments[at])
         if at + 1 == len(arguments):
             raise SYNTAX
         word = arguments[at + 1]
@@ -214,17 +214,17 @@ def many_keys(arguments: Arguments, ends: tuple[bytes, bytes]) -> tuple[list[byt
     """The keys of LMPOP or ZMPOP, whether the first of the two ends is asked for, and how many elements."""
     count_keys = integer_between(arguments[1], 1, INTEGER_MAX, NO_KEYS)
     where_at = 2 + count_keys
-    if where_at >= len(arguments) or arguments[where_at].upper() not in ends:
+    if where_at >= len(arguments) or read_option(arguments[where_at]) not in ends:
         raise SYNTAX
     options = arguments[where_at + 1 :]
     count = 1
     if options:
-        if len(options) < 2 or options[0].upper() != b"COUNT":
+        if len(options) < 2 or read_option(options[0]) != b"COUNT":
             raise SYNTAX
         count = integer_between(options[1], 1, INTEGER_MAX, NO_COUNT)
         if len(options) > 2:
             raise SYNTAX
-    return arguments[2:where_at], arguments[where_at].upper() == ends[0], count
+    return arguments[2:where_at], read_option(arguments[where_at]) == ends[0], count
 
 
 def lmpop(session: Session, arguments: Arguments) -> bytes:

@@ -5,13 +5,16 @@ from decimal import Decimal
 from fractions import Fraction
 from math import inf, isinf, isnan, nan
 
-from .errors import NOT_FLOAT, NOT_INTEGER, NOT_POSITIVE, Refusal
+from .errors import INFINITE_SUM, NOT_FLOAT, NOT_INTEGER, NOT_POSITIVE, Refusal
 
 INTEGER_MIN = -(1 << 63)
 INTEGER_MAX = (1 << 63) - 1
 INTEGER_DIGITS_MAX = 20
 LONG_DOUBLE_CHARACTERS_MAX = 5 * 1024
-LONG_DOUBLE_EXPONENT_MAX = 4932
+# Decimal exponents beyond which a number is an infinity or a zero whatever its digits, and need not be computed.
+LONG_DOUBLE_EXPONENTS = range(-4952, 4933)
+LONG_DOUBLE_TOP = 1 << 14
+LONG_DOUBLE_LAST_BIT = 16_445
 LONG_DOUBLE_BITS = 64
 LONG_DOUBLE_DECIMALS = 17
 
@@ -67,13 +70,13 @@ def c_double(word: bytes) -> float | None:
         return -inf if word.startswith(b"-") else inf
     if NOT_A_NUMBER.fullmatch(word):
         return nan
-    exact = _hexadecimal(word)
-    if exact is None:
+    match = HEXADECIMAL.fullmatch(word)
+    if match is None or not (match[2] or match[3]):
         return None
     try:
-        return float(exact)
+        return float.fromhex(word.decode())
     except OverflowError:
-        return inf if exact > 0 else -inf
+        return -inf if word.startswith(b"-") else inf
 
 
 def double(word: bytes, refusal: Refusal = NOT_FLOAT) -> float:
@@ -103,25 +106,39 @@ def long_double(word: bytes, refusal: Refusal = NOT_FLOAT) -> Fraction | None:
     """The long double that `word` is, exactly; None for an infinity; raises `refusal` where it is none."""
     if INFINITE.fullmatch(word):
         return None
-    exact = _decimal(word) if DECIMAL.fullmatch(word) else _hexadecimal(word)
-    if exact is None or len(word) >= LONG_DOUBLE_CHARACTERS_MAX:
+    if len(word) >= LONG_DOUBLE_CHARACTERS_MAX:
         raise refusal
-    rounded = rounded_long_double(exact)
-    if abs(rounded) >= 1 << (1 << 14):
+    exact = _decimal(word) if DECIMAL.fullmatch(word) else _hexadecimal(word)
+    rounded = None if exact is None else rounded_long_double(exact)
+    # What is no zero must not become one either.
+    if rounded is None or (exact and not rounded):
         raise refusal
     return rounded
 
 
-def rounded_long_double(exact: Fraction) -> Fraction:
-    """The nearest number of 64 significant bits, ties to even: what the x87 unit computes."""
+def rounded_long_double(exact: Fraction) -> Fraction | None:
+    """The nearest number of 64 significant bits, ties to even, as the x87 unit computes it; None for an infinity.
+
+    Near zero there are fewer bits: the last one is worth 2**-16445.
+    """
     if not exact:
         return exact
     numerator, denominator = abs(exact.numerator), exact.denominator
     shift = LONG_DOUBLE_BITS - (numerator.bit_length() - denominator.bit_length())
-    scale = Fraction(1 << shift) if shift >= 0 else Fraction(1, 1 << -shift)
+    scale = Fraction(2) ** shift
     if abs(exact) * scale >= 1 << LONG_DOUBLE_BITS:
         scale /= 2
-    return Fraction(round(exact * scale)) / scale
+    scale = min(scale, Fraction(1 << LONG_DOUBLE_LAST_BIT))
+    rounded = Fraction(round(exact * scale)) / scale
+    return rounded if abs(rounded) < 1 << LONG_DOUBLE_TOP else None
+
+
+def long_double_sum(one: Fraction | None, other: Fraction | None) -> bytes:
+    """The printed sum of two long doubles; raises the refusal of a sum that is not finite."""
+    rounded = None if one is None or other is None else rounded_long_double(one + other)
+    if rounded is None:
+        raise INFINITE_SUM
+    return shown_long_double(rounded)
 
 
 def shown_long_double(number: Fraction) -> bytes:
@@ -136,20 +153,35 @@ def shown_long_double(number: Fraction) -> bytes:
 def _is_out_of_range(word: bytes, number: float) -> bool:
     if isinf(number):
         return not INFINITE.fullmatch(word)
-    return number == 0 and any(digit in b"123456789" for digit in re.split(rb"[eEpP]", word)[0].lstrip(b"+-0xX"))
+    power = b"p" if b"x" in word.lower() else b"e"
+    return number == 0 and re.search(rb"[1-9a-f]", word.lower().partition(power)[0]) is not None
 
 
 def _decimal(word: bytes) -> Fraction | None:
-    number = Decimal(word.decode())
-    if number and abs(number.adjusted()) > LONG_DOUBLE_EXPONENT_MAX:
+    digits, _, power = word.lower().partition(b"e")
+    number = Decimal(digits.decode())
+    if not number:
+        return Fraction(0)
+    exponent = _exponent(power)
+    if number.adjusted() + exponent not in LONG_DOUBLE_EXPONENTS:
         return None
-    return Fraction(number)
+    return Fraction(number) * Fraction(10) ** exponent
 
 
 def _hexadecimal(word: bytes) -> Fraction | None:
     match = HEXADECIMAL.fullmatch(word)
-    if match is None or not (match[2] or match[3]) or len(match[4] or b"") > INTEGER_DIGITS_MAX // 4:
+    if match is None or not (match[2] or match[3]):
         return None
-    exponent = int(match[4] or b"0") - 4 * len(match[3])
-    number = Fraction(int(match[2] + match[3], 16)) * Fraction(2) ** exponent
+    digits = int(match[2] + match[3], 16)
+    exponent = _exponent(match[4] or b"") - 4 * len(match[3])
+    if digits and abs(digits.bit_length() + exponent) > 2 * LONG_DOUBLE_LAST_BIT:
+        return None
+    number = Fraction(digits) * Fraction(2) ** exponent if digits else Fraction(0)
     return -number if match[1] == b"-" else number
+
+
+def _exponent(digits: bytes) -> int:
+    """The number, cut to one that is as good where it is longer than any that matters."""
+    sign, digits = digits[:1] == b"-", digits.lstrip(b"+-").lstrip(b"0")
+    number = int(digits or b"0") if len(digits) < INTEGER_DIGITS_MAX else 10**INTEGER_DIGITS_MAX
+    return -number if sign else number

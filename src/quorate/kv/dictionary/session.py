@@ -118,3 +118,8 @@ def incomplete(session: Session, arguments: Arguments) -> bytes:
 def named(arguments: Arguments) -> bytes:
     """The command's name as Redis writes it in an error."""
     return arguments[0].lower()
+
+
+def read_option(word: bytes) -> bytes:
+    """An option in capital letters, read as C reads a string: it ends at a zero byte."""
+    return word.split(b"\0", 1)[0].upper()

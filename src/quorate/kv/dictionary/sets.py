@@ -4,7 +4,7 @@ from . import reply
 from .errors import SYNTAX, Refusal
 from .lists import NO_KEYS
 from .numerals import INTEGER_MAX, integer_between, positive
-from .session import Arguments, Command, Session, named
+from .session import Arguments, Command, Session, named, read_option
 
 TOO_MANY_KEYS = Refusal(b"ERR Number of keys can't be greater than number of args")
 NEGATIVE_LIMIT = Refusal(b"ERR LIMIT can't be negative")
@@ -97,7 +97,7 @@ def sintercard(session: Session, arguments: Arguments) -> bytes:
         raise TOO_MANY_KEYS
     limit = 0
     for at in range(2 + count, len(arguments), 2):
-        if arguments[at].upper() != b"LIMIT" or at + 1 == len(arguments):
+        if read_option(arguments[at]) != b"LIMIT" or at + 1 == len(arguments):
             raise SYNTAX
         limit = positive(arguments[at + 1], NEGATIVE_LIMIT)
     found = len(_combined(session, b"sinter", arguments[2 : 2 + count]))

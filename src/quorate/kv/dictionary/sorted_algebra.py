@@ -10,7 +10,7 @@ from . import reply
 from .errors import SYNTAX, WRONG_TYPE, Refusal, formatted
 from .numerals import double, integer, positive
 from .ranking import SortedSet
-from .session import Arguments, Command, Session, named
+from .session import Arguments, Command, Session, named, read_option
 from .sets import NEGATIVE_LIMIT
 
 NOT_A_WEIGHT = Refusal(b"ERR weight value is not a float")
@@ -112,7 +112,7 @@ def _query(session: Session, arguments: Arguments, count_at: int) -> Query:
 
 def _option(query: Query, name: bytes, words: list[bytes]) -> int:
     """Take one option; returns how many words it has."""
-    option = words[0].upper()
+    option = read_option(words[0])
     if name == b"zintercard":
         if option != b"LIMIT" or len(words) < 2:
             raise SYNTAX
@@ -123,8 +123,8 @@ def _option(query: Query, name: bytes, words: list[bytes]) -> int:
         for source, word in zip(query.sources, words[1:], strict=False):
             source.weight = double(word, NOT_A_WEIGHT)
         return 1 + count
-    if option == b"AGGREGATE" and query.operation != b"diff" and len(words) > 1 and words[1].upper() in AGGREGATES:
-        query.aggregate = words[1].upper()
+    if option == b"AGGREGATE" and query.operation != b"diff" and len(words) > 1 and read_option(words[1]) in AGGREGATES:
+        query.aggregate = read_option(words[1])
         return 2
     if option == b"WITHSCORES" and not name.endswith(b"store"):
         query.with_scores = True

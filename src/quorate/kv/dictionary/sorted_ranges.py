@@ -11,7 +11,7 @@ from .errors import SYNTAX, Refusal
 from .lists import clamped
 from .numerals import bound, integer
 from .ranking import Entry, MemberBound, SortedSet, skipped
-from .session import Arguments, Command, Session, named
+from .session import Arguments, Command, Session, named, read_option
 
 LIMIT_BY_RANK = Refusal(b"ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX")
 SCORES_BY_MEMBER = Refusal(b"ERR syntax error, WITHSCORES not supported in combination with BYLEX")
@@ -35,7 +35,7 @@ class Options:
         """Take the request's own options."""
         at = 0
         while at < len(words):
-            word = words[at].upper()
+            word = read_option(words[at])
             if word == b"WITHSCORES" and may_score:
                 self.with_scores = True
             elif word == b"LIMIT" and at + 2 < len(words):
@@ -56,8 +56,8 @@ class Options:
 
 def member_bound(word: bytes) -> MemberBound:
     """One end of a range of members: `[a` included, `(a` excluded, `-` or `+` beyond all."""
-    if word in (b"-", b"+"):
-        return MemberBound(None, sign=-1 if word == b"-" else 1)
+    if word in (b"-", b"+") or word[:2] in (b"-\0", b"+\0"):  # which is the end of a word in C
+        return MemberBound(None, sign=-1 if word[:1] == b"-" else 1)
     if word[:1] not in (b"[", b"("):
         raise NOT_MEMBER_RANGE
     return MemberBound(word[1:], is_excluded=word[:1] == b"(")

@@ -7,7 +7,7 @@ from .errors import SYNTAX, Refusal
 from .lists import many_keys
 from .numerals import double, positive
 from .ranking import Entry, SortedSet
-from .session import Arguments, Command, Session, named
+from .session import Arguments, Command, Session, named, read_option
 
 OPTIONS = frozenset((b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"))
 NX_AND_XX = Refusal(b"ERR XX and NX options at the same time are not compatible")
@@ -19,8 +19,8 @@ SCORE_NAN = Refusal(b"ERR resulting score is not a number (NaN)")
 def _parsed(arguments: Arguments, options: set[bytes]) -> list[Entry]:
     """The scores and members of ZADD; adds to `options` those that stand before them."""
     at = 2
-    while at < len(arguments) and arguments[at].upper() in OPTIONS:
-        options.add(arguments[at].upper())
+    while at < len(arguments) and read_option(arguments[at]) in OPTIONS:
+        options.add(read_option(arguments[at]))
         at += 1
     words = arguments[at:]
     if not words or len(words) % 2:

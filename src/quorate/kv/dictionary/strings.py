@@ -3,12 +3,13 @@
 from fractions import Fraction
 
 from . import reply
-from .errors import INFINITE_SUM, OVERFLOW, SYNTAX, Refusal, invalid_expiry, wrong_arity
+from .errors import OVERFLOW, SYNTAX, Refusal, invalid_expiry, wrong_arity
 from .keyspace import now_ms
-from .numerals import INTEGER_MAX, INTEGER_MIN, integer, long_double, rounded_long_double, shown_long_double
-from .session import Arguments, Command, Session, named
+from .numerals import INTEGER_MAX, INTEGER_MIN, integer, long_double, long_double_sum
+from .session import Arguments, Command, Session, named, read_option
 
-STRING_BYTES_MAX = 512 * 1024 * 1024
+# Where a Redis ends strings that is told so, as in the examples: half of the longest reply of a cell.
+STRING_BYTES_MAX = 32 * 1024 * 1024
 TOO_LONG = Refusal(b"ERR string exceeds maximum allowed size (proto-max-bulk-len)")
 RELATIVE = frozenset((b"EX", b"PX"))
 SECONDS = frozenset((b"EX", b"EXAT"))
@@ -26,7 +27,7 @@ def parsed_options(arguments: Arguments, start: int, flags: frozenset[bytes]) ->
     time = b""
     at = start
     while at < len(arguments):
-        option = arguments[at].upper()
+        option = read_option(arguments[at])
         if option in TIMED and at + 1 < len(arguments) and not seen & ((TIMED - {option}) | {b"KEEPTTL", b"PERSIST"}):
             at += 1
             time = arguments[at]
@@ -237,9 +238,7 @@ def incrbyfloat(session: Session, arguments: Arguments) -> bytes:
     former = session.database.string(arguments[1])
     number = Fraction() if former is None else long_double(former)
     amount = long_double(arguments[2])
-    if number is None or amount is None:
-        raise INFINITE_SUM
-    value = shown_long_double(rounded_long_double(number + amount))
+    value = long_double_sum(number, amount)
     session.database.change(arguments[1], value)
     return reply.bulk(value)
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 MANTISSA_BITS = 64
 EXPONENT_MAX = 16384
+LAST_BIT = 16445
 TEXT_BYTES_MAX = 5 * 1024 - 1
 FRACTION_DIGITS = 17
 
@@ -33,7 +34,8 @@ def parse(text: bytes) -> Extended:
         return None
     exact = _exact_decimal(text) if (_DECIMAL.fullmatch(text)) else _exact_hexadecimal(text)
     rounded = _round(exact)
-    if rounded is None or (exact and abs(exact) < Fraction(1, 2**EXPONENT_MAX * 2**MANTISSA_BITS)):
+    # The least number above zero: what rounds to no multiple of it is zero, which C takes for an error.
+    if rounded is None or (exact and not round(exact * 2**LAST_BIT)):
         raise NotANumber
     return rounded
 

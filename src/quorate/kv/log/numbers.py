@@ -13,7 +13,7 @@ INT32_MAX = 2**31 - 1
 _DECIMAL = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _HEXADECIMAL = re.compile(rb"[+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]+)?")
 _INFINITY = re.compile(rb"[+-]?inf(?:inity)?", re.IGNORECASE)
-_NONZERO_DIGIT = re.compile(rb"[1-9]")
+_ZERO = re.compile(rb"[+-]?(?:0[xX][0.]*(?:[pP].*)?|[0.]*(?:[eE].*)?)")
 
 
 def parse_integer(text: bytes) -> int | None:
@@ -67,7 +67,7 @@ def float_of(text: bytes, refusal: Refusal) -> float:
         raise refusal
     if isinf(number) and not _INFINITY.fullmatch(text):
         raise refusal
-    if number == 0 and _NONZERO_DIGIT.search(re.split(rb"[eEpP]", text)[0]):
+    if number == 0 and not _ZERO.fullmatch(text):
         raise refusal
     return number
 

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable
+from platform import machine
 
 _ANY = b"[\\x00-\\xff]"
 _NONE = b"[^\\x00-\\xff]"
+_HAS_SIGN = machine() in ("x86_64", "i686")
 
 
 def matcher(pattern: bytes) -> Callable[[bytes], bool]:
@@ -47,6 +49,11 @@ def _pieces(pattern: bytes) -> list[bytes]:
     return pieces
 
 
+def _as_char(byte: int) -> int:
+    """The number that a byte is to C, where Redis compares it: below zero from 128 on, unless `char` has no sign."""
+    return byte - 256 if byte >= 128 and _HAS_SIGN else byte
+
+
 def _class(pattern: bytes, at: int) -> tuple[bytes, int]:
     """The regular expression of one bracket that opens before `at`, and where the pattern goes on behind it."""
     negated = pattern[at : at + 1] == b"^"
@@ -57,8 +64,8 @@ def _class(pattern: bytes, at: int) -> tuple[bytes, int]:
             members.add(pattern[at + 1])
             at += 2
         elif at + 2 < len(pattern) and pattern[at + 1] == 0x2D:
-            low, high = sorted((pattern[at], pattern[at + 2]))
-            members.update(range(low, high + 1))
+            low, high = sorted(map(_as_char, (pattern[at], pattern[at + 2])))
+            members.update(char % 256 for char in range(low, high + 1))
             at += 3
         else:
             members.add(pattern[at])

@@ -181,3 +181,8 @@ def _unknown_command(request: Request) -> Refusal:
 def _unknown_subcommand(request: Request) -> Refusal:
     name = _until_nul(request[1], REPEATED_BYTES_MAX)
     return error(b"unknown subcommand '%b'. Try %b HELP." % (name, request[0].upper()))
+
+
+def read_option(word: bytes) -> bytes:
+    """What Redis compares of an option: all before a zero byte, whatever its case; here in small letters."""
+    return _until_nul(word, len(word)).lower()

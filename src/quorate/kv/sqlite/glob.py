@@ -4,11 +4,13 @@ A pattern is read once into a list of byte classes, with None for a star; matchi
 star, so that no pattern costs more than the product of the two lengths.
 """
 
+import os
 from collections.abc import Callable
 
 Classes = list[frozenset[int] | None]
 
 ANY = frozenset(range(256))
+CHAR_IS_SIGNED = os.uname().machine in ("x86_64", "i686")
 
 
 def matcher(pattern: bytes) -> Callable[[bytes], bool]:
@@ -52,13 +54,18 @@ def _bracket(pattern: bytes, position: int) -> tuple[frozenset[int], int]:
             members.add(pattern[position + 1])
             position += 2
         elif left >= 3 and pattern[position + 1] == 0x2D:  # -
-            low, high = sorted((pattern[position], pattern[position + 2]))
-            members.update(range(low, high + 1))
+            members.update(_range(pattern[position], pattern[position + 2]))
             position += 3
         else:
             members.add(pattern[position])
             position += 1
     return frozenset(ANY - members if negated else members), position
+
+
+def _range(one: int, other: int) -> frozenset[int]:
+    """The bytes from one to the other as Redis counts them: with the sign that the machine's `char` has."""
+    start, end = sorted((one, other), key=lambda byte: byte - 256 if CHAR_IS_SIGNED and byte > 127 else byte)
+    return frozenset(range(start, end + 1) if start <= end else (*range(start, 256), *range(end + 1)))
 
 
 def _matches(classes: Classes, name: bytes) -> bool:

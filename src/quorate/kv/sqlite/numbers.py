@@ -90,7 +90,8 @@ def _out_of_range(text: bytes, value: float) -> bool:
     """Whether C would have reported ERANGE: digits that overflowed to infinity or vanished into zero."""
     if value in (float("inf"), float("-inf")):
         return b"i" not in text.lower()
-    return value == 0.0 and bool(re.search(rb"[1-9a-f]", re.split(rb"[pP]|(?<!x)[eE]", text)[0].lower()))
+    digits, _, _ = text.lower().partition(b"p" if b"x" in text.lower() else b"e")
+    return value == 0.0 and bool(re.search(rb"[1-9a-f]", digits))
 
 
 def format_double(value: float) -> bytes:
@@ -117,13 +118,19 @@ def parse_long_double(text: bytes, refusal: bytes = NOT_A_FLOAT) -> Fraction | N
 def _decimal(text: bytes) -> Fraction | None:
     """The exact value of a decimal numeral, None when its exponent puts it out of any range."""
     mantissa, _, exponent = text.lower().partition(b"e")
-    return _scaled(mantissa, 10, 10, int(exponent[:12] or b"0"))
+    return _scaled(mantissa, 10, 10, _exponent(exponent))
 
 
 def _hexadecimal(text: bytes) -> Fraction | None:
     """The exact value of a hexadecimal numeral without its 0x, None when it is out of any range."""
     mantissa, _, exponent = text.lower().partition(b"p")
-    return _scaled(mantissa, 16, 2, int(exponent[:12] or b"0"))
+    return _scaled(mantissa, 16, 2, _exponent(exponent))
+
+
+def _exponent(text: bytes) -> int:
+    """The number of an exponent; of one with very many digits only the first, for it is out of any range anyway."""
+    value = int(text.lstrip(b"+-").lstrip(b"0")[:9] or b"0")
+    return -value if text.startswith(b"-") else value
 
 
 def _scaled(mantissa: bytes, base: int, scale: int, exponent: int) -> Fraction | None:

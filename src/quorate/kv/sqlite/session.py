@@ -74,3 +74,8 @@ class Session:
         self.leave()
         self.off = self.skip_next = False
         self.name, self.db, self.protocol = b"", 0, 2
+
+
+def read_option(text: bytes) -> bytes:
+    """An option in small letters; what stands behind a zero byte is not looked at, as in C."""
+    return text.partition(b"\0")[0].lower()

@@ -5,7 +5,7 @@ from ..framing import Request
 from ..keyspace import SPACES
 from ..numbers import INT32_MAX, INT32_MIN, integer_of, integer_within
 from ..replies import EMPTY_ARRAY, OK, RESP2, RESP3, ZERO, bulk, integer, status
-from ..session import Command, Session, container
+from ..session import Command, Session, container, read_option
 
 SERVER_VERSION = b"7.0.15"
 
@@ -70,7 +70,7 @@ def _hello_name(request: Request) -> bytes | None:
     name = None
     at = 2
     while at < len(request):
-        if request[at].lower() != b"setname" or at + 1 == len(request):
+        if read_option(request[at]) != b"setname" or at + 1 == len(request):
             raise error(b"Syntax error in HELLO option '%b'" % request[at].split(b"\0", 1)[0])
         name = _valid_name(request[at + 1])
         at += 2
@@ -97,7 +97,7 @@ def _client_getname(session: Session, request: Request) -> bytes:
 
 
 def _client_reply(session: Session, request: Request) -> bytes:
-    match request[2].lower():
+    match read_option(request[2]):
         case b"on":
             session.is_silent = session.skips_this = False
             return OK
@@ -127,7 +127,7 @@ def _dbsize(session: Session, request: Request) -> bytes:
 
 
 def _check_flush(request: Request) -> None:
-    if len(request) > 2 or (len(request) == 2 and request[1].lower() not in (b"sync", b"async")):
+    if len(request) > 2 or (len(request) == 2 and read_option(request[1]) not in (b"sync", b"async")):
         raise syntax_error()
 
 

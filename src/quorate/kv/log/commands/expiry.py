@@ -5,7 +5,7 @@ from ..framing import Request
 from ..keyspace import now_ms
 from ..numbers import INT64_MAX, INT64_MIN, integer_of
 from ..replies import ONE, ZERO, integer
-from ..session import Command, Handler, Session
+from ..session import Command, Handler, Session, read_option
 
 SECOND_MS = 1000
 
@@ -24,9 +24,9 @@ def deadline_of(text: bytes, unit_ms: int, is_relative: bool, name: bytes) -> in
 def _conditions(words: Request) -> set[bytes]:
     found = set()
     for word in words:
-        if word.lower() not in (b"nx", b"xx", b"gt", b"lt"):
+        if read_option(word) not in (b"nx", b"xx", b"gt", b"lt"):
             raise error(b"Unsupported option " + word.split(b"\0", 1)[0])
-        found.add(word.lower())
+        found.add(read_option(word))
     if b"nx" in found and len(found) > 1:
         raise error(b"NX and XX, GT or LT options at the same time are not compatible")
     if {b"gt", b"lt"} <= found:

@@ -4,7 +4,7 @@ from ..faults import error, no_such_key, syntax_error
 from ..framing import Request
 from ..patterns import matcher
 from ..replies import OK, ONE, ZERO, bulks, integer, status
-from ..session import Command, Session
+from ..session import Command, Session, read_option
 from .connection import space_number
 
 
@@ -50,7 +50,7 @@ def _copy_options(session: Session, request: Request) -> tuple[int, bool]:
     number, replace = session.number, False
     at = 3
     while at < len(request):
-        option = request[at].lower()
+        option = read_option(request[at])
         if option == b"replace":
             replace = True
         elif option == b"db" and at + 1 < len(request):

@@ -5,14 +5,14 @@ from ..framing import Request
 from ..numbers import INT64_MAX, integer_within
 from ..replies import array, bulk, bulks
 from ..sequence import Sequence
-from ..session import Command, Session
+from ..session import Command, Session, read_option
 from .lists import pop_some
 
 
 def _is_left(word: bytes) -> bool:
-    if word.lower() not in (b"left", b"right"):
+    if read_option(word) not in (b"left", b"right"):
         raise syntax_error()
-    return word.lower() == b"left"
+    return read_option(word) == b"left"
 
 
 def _move(session: Session, source: bytes, target: bytes, from_left: bool, to_left: bool) -> bytes:
@@ -42,14 +42,14 @@ def several_keys(request: Request) -> tuple[Request, bytes, int]:
     number = integer_within(request[1], 1, INT64_MAX, error(b"numkeys should be greater than 0"))
     if 2 + number >= len(request):
         raise syntax_error()
-    return request[2 : 2 + number], request[2 + number].lower(), number
+    return request[2 : 2 + number], read_option(request[2 + number]), number
 
 
 def several_count(words: Request) -> int:
     """The COUNT behind the keys of LMPOP and ZMPOP; 1 without one. Raises Refusal."""
     if not words:
         return 1
-    if words[0].lower() != b"count" or len(words) == 1:
+    if read_option(words[0]) != b"count" or len(words) == 1:
         raise syntax_error()
     count = integer_within(words[1], 1, INT64_MAX, error(b"count should be greater than 0"))
     if len(words) > 2:

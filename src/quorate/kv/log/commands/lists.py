@@ -7,7 +7,7 @@ from ..framing import Request
 from ..numbers import INT64_MAX, INT64_MIN, count_of, integer_of, integer_within
 from ..replies import EMPTY_ARRAY, OK, ZERO, array, bulk, bulks, integer
 from ..sequence import Sequence
-from ..session import Command, Handler, Session
+from ..session import Command, Handler, Session, read_option
 
 
 def _find(session: Session, request: Request) -> Sequence | None:
@@ -110,7 +110,7 @@ def _lset(session: Session, request: Request) -> bytes:
 
 def _linsert(session: Session, request: Request) -> bytes:
     where, pivot, element = request[2:]
-    if where.lower() not in (b"before", b"after"):
+    if read_option(where) not in (b"before", b"after"):
         raise syntax_error()
     sequence = _find(session, request)
     if sequence is None:
@@ -118,7 +118,7 @@ def _linsert(session: Session, request: Request) -> bytes:
     place = next((at for at, present in enumerate(sequence.elements()) if present == pivot), None)
     if place is None:
         return integer(-1)
-    sequence.insert(place + (where.lower() == b"after"), element)
+    sequence.insert(place + (read_option(where) == b"after"), element)
     session.space.note_write(request[1])
     return integer(len(sequence))
 
@@ -145,7 +145,7 @@ def _lrem(session: Session, request: Request) -> bytes:
 def _lpos_options(words: Request) -> tuple[int, int | None, int]:
     rank, count, looked_at_max = 1, None, 0
     for at in range(0, len(words), 2):
-        option = words[at].lower()
+        option = read_option(words[at])
         if option not in (b"rank", b"count", b"maxlen") or at + 1 == len(words):
             raise syntax_error()
         if option == b"rank":

@@ -12,7 +12,7 @@ from ..framing import Request
 from ..numbers import INT64_MAX, float_of, integer_of, integer_within
 from ..ranking import Ranking
 from ..replies import bulks, integer
-from ..session import Command, Handler, Session
+from ..session import Command, Handler, Session, read_option
 from ..values import Members
 from .ranking_ranges import store
 from .rankings import pairs_reply
@@ -121,7 +121,7 @@ def _parse(session: Session, words: Request, name: bytes, is_stored: bool) -> _C
 
 def _parse_option(combination: _Combination, rest: Request, is_stored: bool) -> int:
     """Read one option; returns how many words it took. Raises Refusal."""
-    option = rest[0].lower()
+    option = read_option(rest[0])
     is_card = combination.operation == b"intercard"
     is_weighed = combination.operation in (b"union", b"inter")
     number = len(combination.operands)
@@ -130,7 +130,7 @@ def _parse_option(combination: _Combination, rest: Request, is_stored: bool) -> 
         combination.weights = [float_of(text, refusal) for text in rest[1 : 1 + number]]
         return 1 + number
     if is_weighed and option == b"aggregate" and len(rest) > 1:
-        combination.aggregate = rest[1].lower()
+        combination.aggregate = read_option(rest[1])
         if combination.aggregate not in (b"sum", b"min", b"max"):
             raise syntax_error()
         return 2

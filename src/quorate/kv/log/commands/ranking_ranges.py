@@ -11,7 +11,7 @@ from ..framing import Request
 from ..numbers import bound_of, integer_of
 from ..ranking import Ranked, Ranking
 from ..replies import EMPTY_ARRAY, ZERO, bulks, integer
-from ..session import Command, Handler, Session
+from ..session import Command, Handler, Session, read_option
 from .lists import window
 from .rankings import find, pairs_reply
 
@@ -77,8 +77,9 @@ class _MemberBound:
 
 
 def _member_bound(text: bytes) -> _MemberBound:
-    if text in (b"-", b"+"):
-        return _MemberBound(-1 if text == b"-" else 1)
+    # Redis looks for the end of the text as C does, at a zero byte.
+    if text[:1] in (b"-", b"+") and text[1:2] in (b"", b"\0"):
+        return _MemberBound(-1 if text[:1] == b"-" else 1)
     if text[:1] not in (b"[", b"("):
         raise error(b"min or max not valid string range item")
     return _MemberBound(0, text[1:], text[:1] == b"(")
@@ -131,7 +132,7 @@ class _Query:
         at = 0
         by, backwards = self.by, self.backwards
         while at < len(words):
-            word = words[at].lower()
+            word = read_option(words[at])
             if word == b"withscores" and not is_stored:
                 self.with_scores = True
             elif word == b"limit" and at + 2 < len(words):

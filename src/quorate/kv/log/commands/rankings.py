@@ -8,7 +8,7 @@ from ..framing import Request
 from ..numbers import count_of, float_of
 from ..ranking import Ranked, Ranking
 from ..replies import EMPTY_ARRAY, ZERO, Encoding, array, bulk, integer
-from ..session import Command, Handler, Session
+from ..session import Command, Handler, Session, read_option
 from .list_moves import several_count, several_keys
 
 _ZADD_OPTIONS = frozenset((b"nx", b"xx", b"gt", b"lt", b"ch", b"incr"))
@@ -55,8 +55,8 @@ class _Addition:
 def _zadd_options(words: Request, options: set[bytes]) -> Request:
     """Take the options off the front; returns scores and members. Raises Refusal."""
     at = 0
-    while at < len(words) and words[at].lower() in _ZADD_OPTIONS:
-        options.add(words[at].lower())
+    while at < len(words) and read_option(words[at]) in _ZADD_OPTIONS:
+        options.add(read_option(words[at]))
         at += 1
     pairs = words[at:]
     if not pairs or len(pairs) % 2:

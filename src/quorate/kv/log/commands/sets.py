@@ -6,7 +6,7 @@ from ..faults import error, syntax_error
 from ..framing import Request
 from ..numbers import INT64_MAX, integer_within
 from ..replies import ONE, ZERO, array, integer
-from ..session import Command, Handler, Session
+from ..session import Command, Handler, Session, read_option
 from ..values import Members
 
 Combine = Callable[[list[Members | None]], list[bytes]]
@@ -111,7 +111,7 @@ def _sintercard(session: Session, request: Request) -> bytes:
     limit = 0
     options = request[2 + number :]
     for at in range(0, len(options), 2):
-        if options[at].lower() != b"limit" or at + 1 == len(options):
+        if read_option(options[at]) != b"limit" or at + 1 == len(options):
             raise syntax_error()
         limit = integer_within(options[at + 1], 0, INT64_MAX, error(b"LIMIT can't be negative"))
     size = len(_intersection(_operands(session, request[2 : 2 + number])))

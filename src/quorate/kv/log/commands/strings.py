@@ -7,11 +7,12 @@ from ..framing import Request
 from ..keyspace import now_ms
 from ..numbers import integer_of
 from ..replies import EMPTY_BULK, OK, ONE, ZERO, array, bulk, integer
-from ..session import Command, Handler, Session
+from ..session import Command, Handler, Session, read_option
 from ..values import Text
 from .expiry import SECOND_MS, deadline_of
 
-STRING_BYTES_MAX = 512 << 20
+# No longer than a cell can read back in one reply; the Redis of the examples is told to end strings here too.
+STRING_BYTES_MAX = 32 << 20
 
 # Option → unit in milliseconds, and whether it counts from now.
 _EXPIRIES = {b"ex": (SECOND_MS, True), b"px": (1, True), b"exat": (SECOND_MS, False), b"pxat": (1, False)}
@@ -37,7 +38,7 @@ def _parse_options(words: Request, is_set: bool) -> _Options:
     options = _Options()
     at = 0
     while at < len(words):
-        word = words[at].lower()
+        word = read_option(words[at])
         if is_set and word in (b"nx", b"xx") and options.condition in (b"", word):
             options.condition = word
         elif is_set and word == b"get":

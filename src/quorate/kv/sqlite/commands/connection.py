@@ -5,7 +5,7 @@ from ..errors import DATABASE_RANGE, SYNTAX, CommandError, arity_error
 from ..keyspace import DATABASES
 from ..numbers import parse_int32, parse_integer
 from ..registry import COMMANDS, CONTAINERS, command
-from ..session import Session
+from ..session import Session, read_option
 
 VERSION = b"7.0.15"
 DEFAULT_USER = b"default"
@@ -74,7 +74,7 @@ def flushall(session: Session, arguments: list[bytes]) -> bytes:
 
 
 def _check_flush(arguments: list[bytes]) -> None:
-    if len(arguments) > 2 or (len(arguments) == 2 and arguments[1].lower() not in (b"async", b"sync")):
+    if len(arguments) > 2 or (len(arguments) == 2 and read_option(arguments[1]) not in (b"async", b"sync")):
         raise CommandError(SYNTAX)
 
 
@@ -102,7 +102,7 @@ def _take_hello_options(session: Session, arguments: list[bytes]) -> None:
     """Follow the options one by one, as Redis does: a name stays set when a later option is wrong."""
     at = 2
     while at < len(arguments):
-        option, left = arguments[at].lower(), len(arguments) - at - 1
+        option, left = read_option(arguments[at]), len(arguments) - at - 1
         if option == b"auth" and left >= 2:
             if arguments[at + 1] != DEFAULT_USER:
                 raise CommandError(b"WRONGPASS invalid username-password pair or user is disabled.")
@@ -150,7 +150,7 @@ def _checked_name(name: bytes) -> bytes:
 @command(b"client|reply", 3)
 def client_reply(session: Session, arguments: list[bytes]) -> bytes:
     """CLIENT REPLY ON | OFF | SKIP."""
-    mode = arguments[2].lower()
+    mode = read_option(arguments[2])
     if mode == b"on":
         session.off = session.skip = False
         return reply.OK

@@ -7,7 +7,7 @@ from ..errors import CommandError, expire_error
 from ..keyspace import Key
 from ..numbers import INT64_MAX, INT64_MIN, parse_integer
 from ..registry import Handler, command
-from ..session import Session
+from ..session import Session, read_option
 
 
 def _expire(name: bytes, unit: int, relative: bool) -> Handler:
@@ -47,9 +47,9 @@ def settle(session: Session, key: Key, deadline: int) -> None:
 def _conditions(options: list[bytes]) -> set[bytes]:
     found: set[bytes] = set()
     for option in options:
-        if option.lower() not in (b"nx", b"xx", b"gt", b"lt"):
+        if read_option(option) not in (b"nx", b"xx", b"gt", b"lt"):
             raise CommandError(b"ERR Unsupported option %s" % option.split(b"\0", 1)[0])
-        found.add(option.lower())
+        found.add(read_option(option))
     if b"nx" in found and len(found) > 1:
         raise CommandError(b"ERR NX and XX, GT or LT options at the same time are not compatible")
     if {b"gt", b"lt"} <= found:

@@ -6,7 +6,7 @@ from ..glob import matcher
 from ..keyspace import Key
 from ..registry import command
 from ..schema import KIND_NAMES
-from ..session import Session
+from ..session import Session, read_option
 from .connection import database
 
 
@@ -100,7 +100,7 @@ def copy(session: Session, arguments: list[bytes]) -> bytes:
 def _copy_options(session: Session, options: list[bytes]) -> tuple[int, bool]:
     db, replace, at = session.db, False, 0
     while at < len(options):
-        option = options[at].lower()
+        option = read_option(options[at])
         if option == b"replace":
             replace = True
         elif option == b"db" and at + 1 < len(options):

@@ -9,7 +9,7 @@ from ..keyspace import Key
 from ..numbers import INT64_MAX, INT64_MIN, parse_integer, parse_positive, parse_range
 from ..registry import Handler, command
 from ..schema import LIST
-from ..session import Session
+from ..session import Session, read_option
 
 
 def push(session: Session, key: Key, values: list[bytes], left: bool) -> None:
@@ -143,7 +143,7 @@ def lset(session: Session, arguments: list[bytes]) -> bytes:
 def linsert(session: Session, arguments: list[bytes]) -> bytes:
     """LINSERT key BEFORE | AFTER pivot value."""
     _, name, where, pivot, value = arguments
-    if where.lower() not in (b"before", b"after"):
+    if read_option(where) not in (b"before", b"after"):
         raise CommandError(SYNTAX)
     key = session.keys.typed(session.db, name, LIST)
     if key is None:
@@ -153,7 +153,7 @@ def linsert(session: Session, arguments: list[bytes]) -> bytes:
     ).fetchone()
     if found is None:
         return reply.integer(-1)
-    position = found[0] + (where.lower() == b"after")
+    position = found[0] + (read_option(where) == b"after")
     old, new = key.id, session.keys.renumber(key)
     session.keys.run(
         "INSERT INTO items SELECT ?, position + (position >= ?), value FROM items WHERE key = ? ORDER BY position",
@@ -211,9 +211,9 @@ def ltrim(session: Session, arguments: list[bytes]) -> bytes:
 
 
 def _is_left(text: bytes) -> bool:
-    if text.lower() not in (b"left", b"right"):
+    if read_option(text) not in (b"left", b"right"):
         raise CommandError(SYNTAX)
-    return text.lower() == b"left"
+    return read_option(text) == b"left"
 
 
 @command(b"lmove", 5)
@@ -266,7 +266,7 @@ def _lpos_options(options: list[bytes]) -> tuple[int, int | None, int]:
         _lpos_options(options[:-1])
         raise CommandError(SYNTAX)
     for option, text in zip(options[::2], options[1::2], strict=True):
-        match option.lower():
+        match read_option(option):
             case b"rank":
                 rank = parse_integer(text)
                 if not rank:
@@ -296,7 +296,7 @@ def pop_count(options: list[bytes]) -> int:
     """The number in an optional `COUNT n`, 1 without it; raises `CommandError`."""
     if not options:
         return 1
-    if options[0].lower() != b"count" or len(options) == 1:
+    if read_option(options[0]) != b"count" or len(options) == 1:
         raise CommandError(SYNTAX)
     count = parse_range(options[1], 1, INT64_MAX, COUNT)
     if len(options) > 2:

@@ -12,7 +12,7 @@ from ..keyspace import Key
 from ..numbers import INT64_MAX, parse_positive, parse_range
 from ..registry import Handler, command
 from ..schema import SET
-from ..session import Session
+from ..session import Session, read_option
 
 # A statement and its values; None stands for an empty result.
 Query = tuple[str, tuple[int | str, ...]] | None
@@ -176,7 +176,7 @@ def card_arguments(arguments: list[bytes]) -> tuple[list[bytes], int]:
         raise CommandError(NUMKEYS_RANGE)
     names, options, limit = arguments[1 : count + 1], arguments[count + 1 :], 0
     while options:
-        if options[0].lower() != b"limit" or len(options) == 1:
+        if read_option(options[0]) != b"limit" or len(options) == 1:
             raise CommandError(SYNTAX)
         limit = parse_positive(options[1], LIMIT)
         options = options[2:]

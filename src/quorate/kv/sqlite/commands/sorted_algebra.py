@@ -17,7 +17,7 @@ from ..keyspace import Key
 from ..numbers import parse_double, parse_integer, parse_positive
 from ..registry import Handler, command
 from ..schema import SET, SORTED_SET
-from ..session import Session
+from ..session import Session, read_option
 from .sorted_ranges import Pairs, store
 
 
@@ -115,7 +115,7 @@ def _parse(session: Session, arguments: list[bytes], name: bytes, allowed: tuple
     sources, options = _sources(session, arguments, name)
     request = Request(sources)
     while options:
-        option = options[0].lower()
+        option = read_option(options[0])
         if option not in allowed:
             raise CommandError(SYNTAX)
         used = _option(request, option, options[1:])
@@ -132,8 +132,8 @@ def _option(request: Request, option: bytes, values: list[bytes]) -> int:
         for source, text in zip(request.sources, values, strict=False):
             source.weight = parse_double(text, b"ERR weight value is not a float")
         return len(request.sources)
-    if option == b"aggregate" and values and values[0].lower() in AGGREGATES:
-        request.aggregate = AGGREGATES[values[0].lower()]
+    if option == b"aggregate" and values and read_option(values[0]) in AGGREGATES:
+        request.aggregate = AGGREGATES[read_option(values[0])]
         return 1
     if option == b"limit" and values:
         request.limit = parse_positive(values[0], LIMIT)

@@ -12,7 +12,7 @@ from ..keyspace import Key
 from ..numbers import parse_integer, strtod
 from ..registry import Handler, command
 from ..schema import SORTED_SET
-from ..session import Session
+from ..session import Session, read_option
 from .lists import clamp
 from .sorted_sets import remove
 
@@ -217,7 +217,7 @@ def _options(arguments: list[bytes], by: bytes, reverse: bool | None, may_score:
     """Parse options; an empty `by` and a `reverse` of None leave the choice to them."""
     found, at, turned = Options(by, bool(reverse)), 0, reverse is not None
     while at < len(arguments):
-        option = arguments[at].lower()
+        option = read_option(arguments[at])
         if option == b"withscores" and may_score:
             found.scores = True
         elif option == b"limit" and len(arguments) - at > 2:

@@ -9,7 +9,7 @@ from ..keyspace import Key
 from ..numbers import parse_double, parse_positive
 from ..registry import Handler, command
 from ..schema import SORTED_SET
-from ..session import Session
+from ..session import Session, read_option
 from .lists import many_keys, pop_count
 
 ADD_FLAGS = (b"nx", b"xx", b"gt", b"lt", b"ch", b"incr")
@@ -73,8 +73,8 @@ def zadd(session: Session, arguments: list[bytes]) -> bytes:
 
 def _parse_and_add(session: Session, arguments: list[bytes], flags: set[bytes]) -> bytes:
     at = 2
-    while at < len(arguments) and arguments[at].lower() in ADD_FLAGS:
-        flags.add(arguments[at].lower())
+    while at < len(arguments) and read_option(arguments[at]) in ADD_FLAGS:
+        flags.add(read_option(arguments[at]))
         at += 1
     texts = arguments[at:]
     _check_flags(flags, len(texts))
@@ -207,7 +207,7 @@ zpopmax = _pop_command(b"zpopmax", lowest=False)
 def zmpop(session: Session, arguments: list[bytes]) -> bytes:
     """ZMPOP numkeys key [key ...] MIN | MAX [COUNT count]."""
     names, options = many_keys(arguments[1:])
-    end = options[0].lower()
+    end = read_option(options[0])
     if end not in (b"min", b"max"):
         raise CommandError(SYNTAX)
     count = pop_count(options[1:])

@@ -23,10 +23,11 @@ from ..numbers import (
 )
 from ..registry import command
 from ..schema import STRING
-from ..session import Session
+from ..session import Session, read_option
 from .expiry import settle
 
-STRING_BYTES_MAX = 512 * 1024 * 1024
+# As a Redis with --proto-max-bulk-len 33554432: in a cell a value must fit into one reply.
+STRING_BYTES_MAX = 32 * 1024 * 1024
 TIME_OPTIONS = (b"ex", b"px", b"exat", b"pxat")
 
 
@@ -59,7 +60,7 @@ def _options(arguments: list[bytes], allowed: dict[bytes, tuple[bytes, ...]]) ->
     """Parse options; `allowed` names the plain ones, each with those it excludes."""
     found, at = Options(set()), 0
     while at < len(arguments):
-        option = arguments[at].lower()
+        option = read_option(arguments[at])
         if (
             option in allowed
             and not found.flags.intersection(allowed[option])

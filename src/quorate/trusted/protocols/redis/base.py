@@ -81,9 +81,9 @@ class Command:
         """Whether a request of so many arguments, name included, has the right number."""
         return arguments == self.arity if self.arity >= 0 else arguments >= -self.arity
 
-    def refuse(self, reason: str) -> None:
-        """Serve it no more, for this reason."""
-        self.treatment = Treatment.REFUSED
+    def treat(self, treatment: Treatment, reason: str = "") -> None:
+        """Serve it otherwise than the table says: in a deterministic form, or for this reason not at all."""
+        self.treatment = treatment
         self.is_plain = False
         self.plain_arity = 0
         self.reason = reason
@@ -186,7 +186,8 @@ class Settings:
     """What the operator decided about this dialect.
 
     `password` is what AUTH must give, empty for none. `scripts` are the SHA-1 digests (lower-case hexadecimal) of the
-    client scripts that may run. `unserved` are the names of commands that some variant of the cell does not know.
+    client scripts that may run. `unserved` are the names of commands that some variant of the cell does not know, and
+    `is_mixed` says that other variants do know them: then those two are not alike in everything else either.
     """
 
     def __init__(
@@ -194,11 +195,13 @@ class Settings:
         password: bytes = b"",
         scripts: frozenset[bytes] = frozenset(),
         unserved: frozenset[str] = frozenset(),
+        is_mixed: bool = False,
     ) -> None:
         invariant(not scripts or "eval" not in unserved, "clients' scripts are listed only where all variants run them")
         self.password = password
         self.scripts = scripts
         self.unserved = unserved
+        self.is_mixed = is_mixed
 
 
 class Dialect(Protocol):

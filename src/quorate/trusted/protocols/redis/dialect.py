@@ -16,7 +16,7 @@ from ...errors import invariant
 from ...limits import Limits
 from ...protocol import Scanner
 from ...span import Answer, Close, Continue, Effect, Span
-from . import answers, blocking, cursors, expiry, lexical_ranges, pubsub, sampling, scripting, sorting, streams
+from . import answers, blocking, cursors, expiry, lexical_ranges, pubsub, sampling, scores, scripting, sorting, streams
 from .allow_list import SUBSCRIBING, check, look_up, shown_name
 from .base import (
     Call,
@@ -52,6 +52,7 @@ COMPILERS: dict[str, Compiler] = {
     **lexical_ranges.COMPILERS,
     **pubsub.COMPILERS,
     **sampling.COMPILERS,
+    **scores.COMPILERS,
     **scripting.COMPILERS,
     **sorting.COMPILERS,
     **streams.COMPILERS,
@@ -82,7 +83,7 @@ class RedisProtocol(StatefulDialect):
         self.is_journal_full = False
         self._is_short = False
         self._table = commands()
-        restrict(self._table, settings.unserved)
+        restrict(self._table, settings)
         self._incomplete_bytes = 0
         self._transaction_bytes = 0
 

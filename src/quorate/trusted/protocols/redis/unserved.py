@@ -2,9 +2,12 @@
 
 A command whose own name is not known may still be served, where it goes to the replicas in another form: a BLPOP as
 LMPOP, a SCAN as KEYS. Then only those of its requests that would go as they came are refused (`check_known`).
+
+Where variants differ in what all of them know, the command is looked at more closely than the table says (`scores.py`).
 """
 
-from .base import NOT_KNOWN, Command, Treatment
+from . import scores
+from .base import NOT_KNOWN, Command, Settings, Treatment
 from .table import ROWS
 
 # What stands on the lane for a command that takes other forms, with its own name where that stands there too. A command
@@ -61,14 +64,17 @@ def refused(unserved: frozenset[str]) -> list[str]:
     return [name for name in on_lanes() if any(form in unserved for form in FORMS.get(name, (name,)))]
 
 
-def restrict(table: dict[bytes, Command], unserved: frozenset[str]) -> None:
+def restrict(table: dict[bytes, Command], settings: Settings) -> None:
     """Have a dialect's table refuse what its cell cannot serve."""
     rows: dict[str, Command] = {}
     for command in table.values():
         rows[command.name] = command
         for subcommand in command.subcommands.values():
             rows[subcommand.name] = subcommand
-    for name in refused(unserved):
-        rows[name].refuse(NOT_KNOWN)
+    for name in refused(settings.unserved):
+        rows[name].treat(Treatment.REFUSED, NOT_KNOWN)
     for name in on_lanes():
-        rows[name].is_foreign = name in unserved
+        rows[name].is_foreign = name in settings.unserved
+    for name in scores.COMPILERS if settings.is_mixed else ():
+        if name not in settings.unserved:
+            rows[name].treat(Treatment.FORMED)
