@@ -20,6 +20,7 @@ POLL_SECONDS = 0.001
 # After this many entries others have their turn.
 ENTRIES_AT_ONCE = 64
 
+UNKNOWN_HINT = "start the cell with the variants that it ran with; after its next checkpoint they may be others"
 DISAGREEMENT_HINT = "run them as variants that answer alike; see docs/recovery.md"
 
 
@@ -41,6 +42,7 @@ async def replay(core: Coordinator, shell: Shell, journal_file: JournalFile, aft
     failed = core.tally.split + core.tally.unanswered
     count = 0
     for entry in journal_file.entries(after):
+        check_known(core, entry)
         for part in surviving(entry, core.recording.tombstones):
             while not core.can_replay() and not core.is_lost:  # noqa: ASYNC110 - the core knows no events
                 await asyncio.sleep(POLL_SECONDS)
@@ -54,6 +56,14 @@ async def replay(core: Coordinator, shell: Shell, journal_file: JournalFile, aft
     if core.tally.split + core.tally.unanswered > failed or core.is_lost:
         raise OperatorFault("the replicas do not agree on what the journal holds", DISAGREEMENT_HINT)
     return core.order.next_slot - first
+
+
+def check_known(core: Coordinator, entry: Entry) -> None:
+    """Raise `OperatorFault` when the journal holds what these variants cannot execute: it was acknowledged by others."""
+    for request in entry.requests:
+        name = core.protocol.unknown_in(request)
+        if name:
+            raise OperatorFault(f"the journal holds {name}, which a variant of this cell does not know", UNKNOWN_HINT)
 
 
 def surviving(entry: Entry, tombstones: dict[int, str]) -> list[Entry]:

@@ -196,6 +196,26 @@ def test_weights_that_may_make_minus_zero(cells: MakeCell) -> None:
 
 
 @REDIS
+def test_a_journal_that_a_small_store_cannot_execute_is_refused(cells: MakeCell) -> None:
+    """Two of them would outvote the one that knows what was acknowledged."""
+    kept = {"journal": {"sync": "always"}, "checkpoint": {"every": "1h"}}
+    alone = example("mixed", "process") | kept
+    for replica, name in zip(alone["replica"], "xyz", strict=True):
+        alone["variant"].append(dict(alone["variant"][0], name=name))
+        replica["variants"] = [name]
+    cell = cells(alone).start()
+    cell.redis().xadd("stream", {"field": "value"})
+    assert cell.stop() == 0
+    cell.forget_clients()
+    cell.write(example("mixed", "process") | kept)
+    assert cell.launch().wait() == 2
+    assert "the journal holds XADD, which a variant of this cell does not know" in cell.log()
+    cell.write(alone)
+    cell.start()
+    assert cell.redis().xlen("stream") == 1
+
+
+@REDIS
 def test_what_an_earlier_configuration_left_may_be_more_than_a_small_store_holds(cells: MakeCell) -> None:
     kept = {"journal": {"sync": "always"}, "checkpoint": {"every": "1h"}}
     alone = example("mixed", "process") | kept

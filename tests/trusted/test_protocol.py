@@ -48,6 +48,7 @@ class Blind(Scanner):
         Unfinished().extras,
         lambda: Unfinished().adopt_extras(b""),
         lambda: Unfinished().adopt_extra(b""),
+        lambda: Unfinished().unknown_in(b""),
         lambda: Unfinished().learn(0, b"a", 1),
         Blind().fresh,
         lambda: Blind().scan(bytearray(), 0, 0, 1, 1),

@@ -147,6 +147,10 @@ class Protocol:
         """What the journal says that a write brought into the state, beside keys."""
         raise NotImplementedError
 
+    def unknown_in(self, request: bytes) -> str:
+        """The command in this request of the journal's that some variant does not know, or nothing."""
+        raise NotImplementedError
+
     def learn(self, database: int, key: bytes, held: int) -> None:
         """The cell starts from kept state, in which `key` has the deadline `held`, as replicas hold it (ms)."""
         raise NotImplementedError

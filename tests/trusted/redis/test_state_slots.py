@@ -123,3 +123,11 @@ def test_scripts_that_clients_loaded_are_kept_beside_the_keys() -> None:
     other.adopt_extra(b"not listed any more")
     assert other.setup()[1] == frames + 1
     assert other.extras() == extras
+
+
+def test_what_a_variant_does_not_know_is_found_in_the_journal_in_transactions_too() -> None:
+    add, get = encode_request([b"XADD", b"s", b"1-1", b"f", b"v"]), encode_request([b"SET", b"k", b"v"])
+    protocol = RedisProtocol(Limits(), Settings(unserved=frozenset(("xadd",))), b"seed")
+    assert protocol.unknown_in(get) == ""
+    assert protocol.unknown_in(encode_request([b"MULTI"]) + get + add + encode_request([b"EXEC"])) == "XADD"
+    assert dialect().unknown_in(add) == "", "where all variants know everything nothing is looked at"

@@ -6,7 +6,7 @@ Whatever deadline a read finds becomes a candidate in the index, so that a cell 
 from ...changes import Change, Part
 from ...span import Span
 from .base import Dialect, Refusal, Transform
-from .framing import encode_request
+from .framing import RequestFramer, encode_request
 from .order_free import Unordered
 from .scripts import DEADLINE_OFFSET_MS, digest
 from .state import PROTOCOL, StateRead, read_state, take_state
@@ -61,6 +61,16 @@ class StatefulDialect(Dialect):
         """A script that a client loaded."""
         if digest(extra) in self.settings.scripts:
             self.loaded[digest(extra)] = extra
+
+    def unknown_in(self, request: bytes) -> str:
+        """The command in this request, as it went to lanes, that some variant of the cell does not know, or nothing."""
+        if not self.settings.unserved:
+            return ""
+        for part in RequestFramer(self.limits).feed(request):
+            name = part.arguments[0].lower().decode("latin-1")
+            if name in self.settings.unserved:
+                return name.upper()
+        return ""
 
     def count_state(self, database: int) -> Span:
         """A span that asks how many keys `database` has."""
