@@ -13,6 +13,8 @@ from ...protocol import Scanner
 
 LENGTH_DIGITS_MAX: Final = 10
 SHORT_DIGITS_MAX: Final = 4
+# What says how many arguments follow is looked through so far for its end, however its bytes come.
+HEADER_BYTES_MAX: Final = LENGTH_DIGITS_MAX + 5
 LINE_BYTES_MAX: Final = 64 * 1024
 
 # Most lengths are small: a look-up is faster than parsing, and as strict.
@@ -128,9 +130,9 @@ class RequestFramer:
         return request
 
     def _cut_header(self, buffer: bytes, position: int) -> int:
-        stop = buffer.find(b"\r\n", position, position + LENGTH_DIGITS_MAX + 3)
+        stop = buffer.find(b"\r\n", position, position + HEADER_BYTES_MAX)
         if stop < 0:
-            if len(buffer) - position > LENGTH_DIGITS_MAX + 3:
+            if len(buffer) - position >= HEADER_BYTES_MAX:
                 raise _broken(b"too big mbulk count string")
             return -1
         token = buffer[position + 1 : stop]
