@@ -1,11 +1,13 @@
 """Recovery in a whole cell whose replicas are played here: who is rebuilt, as what, and who is told."""
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from quorate.facts import RebuildBegan, RebuildDone, RebuildFailed, RebuildPostponed
+from quorate.facts import RebuildBegan, RebuildDone, RebuildFailed, RebuildPostponed, StateLost
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.messages import Cause, Convicted, Retired, Role, Seated, ShadowFailed
 from tests.cell.inside import Replica, Stage, document, play, staged
@@ -220,5 +222,20 @@ def test_without_reactive_recovery_a_seat_stays_empty_until_it_is_asked_for() ->
             assert stage.told(RebuildBegan) == []
             await stage.cell.recover(["c"], None, no_progress)
             assert await stage.agreed() == [(0, b"key", repr(b"value"))]
+
+    play(scene)
+
+
+def test_nobody_is_stopped_whose_place_nobody_could_take() -> None:
+    """Without kept state a restart would cost the vote for good."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            os.kill(stage.cell.keeping.keeper().pid, signal.SIGKILL)
+            await stage.until(lambda: stage.told(StateLost), "the operator is told")
+            with pytest.raises(OperatorFault, match="replica b was not rebuilt"):
+                await stage.cell.recover(["b"], "restart", no_progress)
+            assert stage.told(Retired) == []
+            assert stage.cell.core.vote.voters() == 3
 
     play(scene)

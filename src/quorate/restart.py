@@ -59,7 +59,7 @@ async def replay(core: Coordinator, shell: Shell, journal_file: JournalFile, aft
 
 
 def check_known(core: Coordinator, entry: Entry) -> None:
-    """Raise `OperatorFault` when the journal holds what these variants cannot execute: it was acknowledged by others."""
+    """Raise `OperatorFault` when the journal holds what these variants cannot execute: others acknowledged it."""
     for request in entry.requests:
         name = core.protocol.unknown_in(request)
         if name:

@@ -12,12 +12,12 @@ import structlog
 
 from quorate.config import load
 from quorate.domains.fake import FakeDomain
+from quorate.facts import RebuildBegan, RebuildDone, RebuildFailed, RebuildPostponed
 from quorate.lives import Life
 from quorate.observe.control import Message
 from quorate.observe.evidence import read_convictions
 from quorate.observe.service import Service
 from quorate.observe.snapshot import RecoveringSnapshot
-from quorate.facts import RebuildBegan, RebuildDone, RebuildFailed, RebuildPostponed
 from quorate.seats import Seat
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.messages import (

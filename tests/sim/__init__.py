@@ -6,6 +6,17 @@ swarm.py        what a seed chooses: the cell's size and limits, who is faulty a
 replica.py      a replica on its lane, with its faults
 workload.py     what clients ask
 clients.py      who asks it, and how badly they behave
+errands.py      clients who come for what takes several slots: waiting, drawing, scanning
+reference.py    what clients must be told, where one answer is the right one
+planted.py      faults written into the product, to see that the simulator catches them
+golden.py       situations to read, as texts
+fates.py        what a seed chooses for a run in which replicas are rebuilt and the cell begins anew
+disk.py         the journal's disk, and what a crash leaves of it
+keeper.py       the state store, and how shadows are fed from it
+rebuilding.py   shadows, on the real schedule
+anew.py         revivals, and starting again from store and journal
+recovery.py     one run of that kind, with an account of the state that follows from the order alone
+planted_recovery.py  faults written into recovery
 shell.py        the real shell's duties, without sockets: the core is the one that runs in production
 ledger.py       what was ordered, heard and decided, seen from outside the core
 invariants/     one file for each promise

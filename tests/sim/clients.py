@@ -47,7 +47,8 @@ class Guest:
         connection = self._connection
         if connection is None or not connection.is_open:
             return False
-        return connection.client.is_waiting and not connection.untaken and not connection.client.out
+        is_held = self._world.holds_back(connection.client)
+        return connection.client.is_waiting and not connection.untaken and not connection.client.out and not is_held
 
     def connect(self) -> Connection:
         """Begin a new connection; forget what the old one was owed."""

@@ -99,26 +99,34 @@ class Slot:
 class Stream:
     """One seat's replies, as they were delivered to the core."""
 
-    def __init__(self, setup_frames: int) -> None:
+    def __init__(self, setup_frames: int, next_slot: int = 1) -> None:
         self.buffer = bytearray()
         self.setup_frames = setup_frames
-        self.next_slot = 1
+        self.next_slot = next_slot
         self.is_useless = False
 
 
 class Ledger:
-    """All slots that are not settled for every voter."""
+    """All slots that are not settled for every voter. A shadow's stream has its lane's number until it has a seat."""
 
-    def __init__(self, seats: int, limits: Limits) -> None:
+    def __init__(self, seats: int, limits: Limits, first_slot: int = 1) -> None:
         self.slots: dict[int, Slot] = {}
-        self.streams = [Stream(0) for _ in range(seats)]
-        self.ordered_slots = 0
+        self.streams = {seat: Stream(0) for seat in range(seats)}
+        self.ordered_slots = first_slot - 1
         self._limits = limits
-        self._oldest = 1
+        self._oldest = first_slot
 
-    def joined(self, seat: int, setup_frames: int) -> None:
-        """The seat's lane begins with so many replies to its setup."""
-        self.streams[seat] = Stream(setup_frames)
+    def joined(self, seat: int, setup_frames: int, next_slot: int = 1) -> None:
+        """A lane begins with so many replies to its setup; the next is to this slot."""
+        self.streams[seat] = Stream(setup_frames, next_slot)
+
+    def seated(self, lane: int, seat: int) -> None:
+        """From now on the shadow of this lane speaks for the seat; what the replica before it said counts no more."""
+        self.streams[seat] = self.streams.pop(lane)
+        for slot in self.slots.values():
+            slot.replies.pop(seat, None)
+            if lane in slot.replies:
+                slot.replies[seat] = slot.replies.pop(lane)
 
     def ordered(self, span: Span) -> list[Slot]:
         """A span was given slots."""
@@ -129,7 +137,7 @@ class Ledger:
             self.slots[number] = slot
             made.append(slot)
         self.ordered_slots += span.count
-        for seat in range(len(self.streams)):
+        for seat in self.streams:
             if self.streams[seat].buffer:
                 self._frame(seat)
         return made
@@ -176,8 +184,8 @@ class Ledger:
 
     def reply_bytes_max(self, slot: Slot) -> int:
         """How long a reply to this slot may be."""
-        is_exact = slot.form is None or slot.form.is_exact
-        return self._limits.reply_bytes_max if is_exact else self._limits.unordered_bytes_max
+        is_whole = slot.form is None or slot.form.is_exact or slot.form.is_large
+        return self._limits.reply_bytes_max if is_whole else self._limits.unordered_bytes_max
 
     def canonical(self, slot: Slot, reply: bytes) -> bytes:
         """What counts of a reply to this slot."""

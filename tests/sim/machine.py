@@ -6,6 +6,7 @@ machine is deterministic, and two machines still differ where real servers do: i
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from random import Random
 from unittest.mock import patch
 
@@ -133,6 +134,15 @@ class Machine:
         ]
 
 
+def copy_of(machine: Machine) -> Machine:
+    """Another machine that holds the same."""
+    copy = Machine(None)
+    for database, source in zip(copy.keyspace.databases, machine.keyspace.databases, strict=True):
+        database.values = deepcopy(source.values)
+        database.deadlines = dict(source.deadlines)
+    return copy
+
+
 def _shown(value: object) -> str:
     if isinstance(value, set):
         return repr(sorted(value))
@@ -143,4 +153,4 @@ def _shown(value: object) -> str:
     return repr(value)
 
 
-__all__ = ["Machine", "ProtocolFault", "Session", "store_in_simulation"]
+__all__ = ["Machine", "ProtocolFault", "Session", "copy_of", "store_in_simulation"]

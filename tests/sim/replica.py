@@ -33,6 +33,7 @@ class Replica:
         self, seat: int, timeline: Timeline, character: Character | None, delay_ns: int, offset_ms: int, seed: int
     ) -> None:
         self.seat = seat
+        self.lane = seat
         self.machine = Machine(Random(f"order {seed} {seat}"))
         self.sins: set[Fault] = set()
         self.is_reformed = False
@@ -56,9 +57,20 @@ class Replica:
         self._accomplices = Random(f"accomplices {seed}").random()
         self._begins_at = timeline.now + (character.begins_ns if character is not None else 0)
 
-    def attach(self, shell: "SimulatedShell") -> None:
-        """Its lane's other end."""
+    def attach(self, shell: "SimulatedShell", lane: int) -> None:
+        """Its lane's other end, and the lane's number there."""
         self._shell = shell
+        self.lane = lane
+
+    @property
+    def is_rotten(self) -> bool:
+        """Whether anything is wrong with it."""
+        return self._character is not None
+
+    def turn(self, character: Character) -> None:
+        """From now on this is what is wrong with it."""
+        self._character = character
+        self._begins_at = self._timeline.now
 
     # The lane, towards the replica.
 
@@ -180,7 +192,7 @@ class Replica:
             return
         self.sins.add(Fault.CRASH)
         self.is_broken = True
-        self._shell.lane_broke(self.seat)
+        self._shell.lane_broke(self.lane)
 
     # The lane, towards the coordinator.
 
@@ -203,12 +215,12 @@ class Replica:
             self.stall(chance.choice((silence // 2, 3 * silence)), 0)
         self._free_at = max(self._free_at, self._timeline.now) if Fault.LAG in self.sins else self._timeline.now
         self._free_at = max(self._free_at, self._stalled_until)
-        due = max(self._free_at + delay, shell.lane_due[self.seat])
+        due = max(self._free_at + delay, shell.lane_due[self.lane])
         self._free_at = due
         for part in shell.cut(data):
             due += chance.randint(0, 2_000)
-            shell.lane_due[self.seat] = due
-            self._timeline.after(due - self._timeline.now, partial(shell.lane_heard, self.seat, part))
+            shell.lane_due[self.lane] = due
+            self._timeline.after(due - self._timeline.now, partial(shell.lane_heard, self.lane, part))
         self._break_off(shell, due)
 
     def _spoil(self, shell: "SimulatedShell", data: bytes) -> bytes:
@@ -226,7 +238,7 @@ class Replica:
             if chance.random() < 0.5:
                 return data + extra
             delay = chance.randint(1, 4 * self._delay_ns)
-            self._timeline.after(delay, partial(shell.lane_heard, self.seat, extra))
+            self._timeline.after(delay, partial(shell.lane_heard, self.lane, extra))
         return data
 
     def _break_off(self, shell: "SimulatedShell", due: int) -> None:
@@ -236,5 +248,5 @@ class Replica:
             self.sins.add(fault)
             self.is_broken = True
             if fault is Fault.HALF:
-                self._timeline.after(due - self._timeline.now, lambda: shell.lane_heard(self.seat, b"$100\r\nhalf"))
-            self._timeline.after(due - self._timeline.now, lambda: shell.lane_broke(self.seat))
+                self._timeline.after(due - self._timeline.now, lambda: shell.lane_heard(self.lane, b"$100\r\nhalf"))
+            self._timeline.after(due - self._timeline.now, lambda: shell.lane_broke(self.lane))

@@ -4,12 +4,16 @@ It follows `quorate.trusted.shell` method by method, so that the core sees the s
 are lists of bytes that travel for a while; `client_heard` and `lane_heard` are what `data_received` is there.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 
+from quorate.trusted.changes import StoreEffect
 from quorate.trusted.client import Client
 from quorate.trusted.coordinator import Coordinator
+from quorate.trusted.gate import Gate
 from quorate.trusted.messages import Cause, Notice, Role
+from quorate.trusted.shell import JournalPort
 
 from .replica import Replica
 from .timeline import Timeline, TimeStandsStill
@@ -77,6 +81,33 @@ class Connection:
             self.is_open = False
             self._shell.leave(self)
 
+    def cut_off(self) -> None:
+        """The cell is gone, and the connection with it."""
+        self.is_open = False
+
+
+class SimulatedLane:
+    """A replica's lane. `kept` is what a shadow is to be sent once it is sealed; None: it is sent all at once."""
+
+    def __init__(self, shell: "SimulatedShell", number: int, replica: Replica) -> None:
+        self.number = number
+        self.replica = replica
+        self.kept: list[bytes] | None = None
+        self.is_open = True
+        self._shell = shell
+
+    def write(self, data: bytes) -> None:
+        """Send to the replica, or keep for it."""
+        limits = self._shell.core.limits
+        if self.kept is None:
+            self.replica.send(data)
+            if self.replica.unread > limits.lag_bytes_max + limits.inflight_bytes_max + KERNEL_BYTES:
+                self._shell.timeline.after(0, partial(self._shell.lane_broke, self.number, Cause.MUTE))
+            return
+        self.kept.append(data)
+        if sum(map(len, self.kept)) > limits.lag_bytes_max:
+            self._shell.lane_broke(self.number, Cause.LAG)
+
 
 class SimulatedShell:
     """Clients on one side, replicas on the other, the core between them."""
@@ -89,14 +120,26 @@ class SimulatedShell:
         self.replicas = replicas
         self.connections: dict[int, Connection] = {}
         self.stalled: dict[int, Connection] = {}
-        self.lane_due = [0] * len(replicas)
+        self.lanes: dict[int, SimulatedLane] = {}
+        self.shadows: dict[int, SimulatedLane] = {}
+        self.is_ending = False
+        self.is_listening = True
+        self.journal: JournalPort | None = None
+        self.gate = Gate()
+        self.lane_due: defaultdict[int, int] = defaultdict(int)
         self.on_sent: Callable[[bytes], None] = lambda data: None
         self.on_heard: Callable[[int, bytes], None] = lambda seat, data: None
         self.on_delivered: Callable[[int], None] = lambda seat: None
         self.on_notices: Callable[[list[Notice]], None] = lambda notices: None
         self.on_turn: Callable[[], None] = lambda: None
-        self._paused = [False] * len(replicas)
-        self._waiting: list[list[bytes]] = [[] for _ in replicas]
+        self.on_state: Callable[[list[StoreEffect]], None] = list[StoreEffect].clear
+        self.on_begun: Callable[[SimulatedLane, bytes], None] = lambda lane, data: None
+        self.on_ready: Callable[[Client], None] = lambda client: None
+        self.on_told: Callable[[Client], None] = lambda client: None
+        self._open: dict[int, SimulatedLane] = {}
+        self._lanes_seen = len(replicas)
+        self._paused: dict[int, bool] = {}
+        self._waiting: defaultdict[int, list[bytes]] = defaultdict(list)
         self._chunk = chunk
         self._turn_ns = turn_ns
         self._clients_seen = 0
@@ -118,33 +161,88 @@ class SimulatedShell:
 
     # Replicas.
 
-    def join(self, replica: Replica) -> None:
-        """A replica's lane opens, before slot 1."""
-        replica.attach(self)
-        setup = self.core.replica_joined(replica.seat, self.timeline.now)
-        replica.send(setup)
+    def join(self, replica: Replica) -> SimulatedLane:
+        """A replica's lane opens, before any slot is under way: it votes."""
+        seat = replica.seat
+        lane = self._lane(seat if seat not in self.lanes else self._next_number(), replica)
+        self.lanes[seat] = lane
+        replica.send(self.core.replica_joined(seat, self.now(), lane.number))
+        return lane
 
-    def lane_heard(self, seat: int, data: bytes) -> None:
+    def join_shadow(self, replica: Replica) -> SimulatedLane:
+        """A shadow's lane opens. Nothing is sent on it yet."""
+        lane = self._lane(self._next_number(), replica)
+        lane.kept = []
+        return lane
+
+    def _lane(self, number: int, replica: Replica) -> SimulatedLane:
+        lane = self._open[number] = SimulatedLane(self, number, replica)
+        replica.attach(self, number)
+        return lane
+
+    def _next_number(self) -> int:
+        self._lanes_seen += 1
+        return self._lanes_seen - 1
+
+    def close(self, lane: SimulatedLane) -> None:
+        """Nothing is sent or heard on this lane any more."""
+        if lane.is_open:
+            lane.is_open = False
+            del self._open[lane.number]
+            self._paused.pop(lane.number, None)
+            self.timeline.after(0, partial(self.lane_broke, lane.number))
+
+    def begin(self, lane: SimulatedLane, seat: int) -> None:
+        """A shadow has almost the cell's state: from the next checkpoint on, keep for it what is to be sent."""
+        self.shadows[lane.number] = lane
+        self.core.shadow_waits(lane.number, seat, self.now())
+        self.schedule()
+
+    def release(self, lane: SimulatedLane) -> None:
+        """A shadow holds the state of the checkpoint: send what was kept, and from now on all."""
+        setup = self.core.shadow_sealed(lane.number, self.now())
+        kept, lane.kept = lane.kept, None
+        lane.write(b"".join([setup, *(kept or ())]))
+        self.schedule()
+
+    def give_up(self, lane: SimulatedLane, seat: int) -> None:
+        """A shadow is thrown away."""
+        self.shadows.pop(lane.number, None)
+        self.core.shadow_left(lane.number, seat, self.now())
+        self.close(lane)
+        self.schedule()
+
+    def seat(self, lane: SimulatedLane, seat: int) -> None:
+        """A shadow took its seat: its lane is the seat's."""
+        old = self.lanes.get(seat)
+        self.lanes[seat] = self.shadows.pop(lane.number)
+        if old is not None:
+            self.close(old)
+
+    def lane_heard(self, number: int, data: bytes) -> None:
         """A replica's bytes arrived."""
-        self._waiting[seat].append(data)
-        self._read_lane(seat)
+        if number in self._open and not self.is_ending:
+            self._waiting[number].append(data)
+            self._read_lane(number)
 
-    def _read_lane(self, seat: int) -> None:
-        waiting = self._waiting[seat]
-        while waiting and not self._paused[seat]:
+    def _read_lane(self, number: int) -> None:
+        waiting = self._waiting[number]
+        while waiting and number in self._open and not self._paused.get(number) and not self.is_ending:
             data = waiting.pop(0)
             now = self.now()
-            self.on_heard(seat, data)
-            self.core.replica_answered(seat, data, now)
-            self.on_delivered(seat)
-            self._paused[seat] = self.core.lane_is_full(seat)
-            if any(self._paused) or self.core.has_output(now):
+            self.on_heard(number, data)
+            self.core.replica_answered(number, data, now)
+            self.on_delivered(number)
+            self._paused[number] = self.core.lane_is_full(number)
+            if any(self._paused.values()) or self.core.has_output(now):
                 self.send_soon(0)
 
-    def lane_broke(self, seat: int, cause: Cause = Cause.CRASH) -> None:
+    def lane_broke(self, number: int, cause: Cause = Cause.CRASH) -> None:
         """A replica cannot be reached any more."""
-        self.timeline.note(f"lane {seat} broke: {cause.value}")
-        self.core.replica_lost(seat, cause, self.now())
+        if self.is_ending:
+            return
+        self.timeline.note(f"lane {number} broke: {cause.value}")
+        self.core.replica_lost(number, cause, self.now())
         self.schedule()
 
     # Clients.
@@ -154,9 +252,19 @@ class SimulatedShell:
         self._clients_seen += 1
         client = Client(self._clients_seen, f"client {self._clients_seen}")
         connection = Connection(self, client, take)
-        self.core.client_connected(client, self.now())
         self.connections[client.number] = connection
+        if self.is_listening:
+            self.core.client_connected(client, self.now())
+        else:
+            connection.is_reading = False
         return connection
+
+    def listen(self) -> None:
+        """From now on clients are served: those first who came meanwhile."""
+        self.is_listening = True
+        for connection in list(self.connections.values()):
+            self.core.client_connected(connection.client, self.now())
+            connection.read_on()
 
     def client_heard(self, connection: Connection, data: bytes) -> None:
         """A client's bytes arrived."""
@@ -180,14 +288,20 @@ class SimulatedShell:
         """A client went."""
         self.connections.pop(connection.client.number, None)
         self.stalled.pop(connection.client.number, None)
-        self.core.client_left(connection.client, self.now())
-        self.schedule()
+        if self.is_listening and not self.is_ending:
+            self.core.client_left(connection.client, self.now())
+            self.schedule()
 
     # Once per turn.
 
     def now(self) -> int:
         """The time (ns): read once in a turn that ends with sending."""
         return self._turn_at if self._is_scheduled else self.timeline.now
+
+    @property
+    def is_in_turn(self) -> bool:
+        """Whether a turn has begun that has not been sent yet."""
+        return self._is_scheduled
 
     def send_soon(self, idle_slots: int) -> None:
         """Send at the end of this turn; at once where one client alone is at work and nothing could gather."""
@@ -208,12 +322,20 @@ class SimulatedShell:
     def _flush(self) -> None:
         self._is_scheduled = False
         core = self.core
+        if self.is_ending:
+            return
+        if self.journal is not None:
+            self.journal.write()
+            self._check_room(self.journal)
         if core.is_batch_due(self.timeline.now):
             self._write_lanes(core.distribute.take())
         if core.reply.ready:
             self._write_clients()
         if core.readable:
             self._read_on()
+        if core.sweep.effects:
+            effects, core.sweep.effects = core.sweep.effects, []
+            self.on_state(effects)
         if core.notices:
             notices, core.notices = core.notices, []
             self.on_notices(notices)
@@ -224,24 +346,52 @@ class SimulatedShell:
     def _write_lanes(self, data: bytes) -> None:
         self.on_sent(data)
         self.timeline.note(f"lanes <- {data!r}")
-        most = self.core.limits.lag_bytes_max + self.core.limits.inflight_bytes_max + KERNEL_BYTES
-        for replica in self.replicas:
-            if self.core.roles[replica.seat] is Role.VOTING:
-                replica.send(data)
-                if replica.unread > most:
-                    self.timeline.after(0, partial(self.lane_broke, replica.seat, Cause.MUTE))
+        for seat, lane in self.lanes.items():
+            if self.core.roles[seat] is Role.VOTING and lane.is_open:
+                lane.write(data)
+        begins_at = self.core.distribute.begins_at
+        for lane in list(self.shadows.values()):
+            if begins_at >= 0 and lane.number in self.core.joining.begun:
+                lane.kept = [data[begins_at:]]
+                self.on_begun(lane, data[begins_at:])
+            elif lane.number in self.core.vote.lanes:
+                lane.write(data)
+
+    def _check_room(self, journal: JournalPort) -> None:
+        is_stalled = journal.is_short or self.gate.size > self.core.limits.clients_output_bytes_max
+        if is_stalled != self.core.is_stalled:
+            self.core.stalled(is_stalled, self.now())
+
+    def synced(self) -> None:
+        """More of the journal is durable, or has room: let go what waited for that."""
+        if self.journal is None or self.is_ending:
+            return
+        for held in self.gate.release(self.journal.may_release):
+            self._write_client(held.client, held.parts, held.is_closing)
+        if self.core.is_stalled:
+            self.schedule()
 
     def _write_clients(self) -> None:
         ready, self.core.reply.ready = self.core.reply.ready, []
         self._is_busy = len(ready) > 1
         for client in ready:
+            self.on_ready(client)
+        slot = self.core.vote.frontier - 1
+        if self.journal is not None and not (self.gate.is_empty and self.journal.may_release(slot)):
+            self.gate.hold(slot, ready)
+            return
+        for client in ready:
             parts, client.out = client.out, []
-            connection = self.connections.get(client.number)
-            if connection is None or connection.is_closing:
-                continue
-            connection.send(b"".join(parts))
-            connection.is_closing = client.is_closing
-            connection.take(b"".join(parts))
+            self._write_client(client, parts, client.is_closing)
+
+    def _write_client(self, client: Client, parts: list[bytes], is_closing: bool) -> None:
+        self.on_told(client)
+        connection = self.connections.get(client.number)
+        if connection is None or connection.is_closing:
+            return
+        connection.send(b"".join(parts))
+        connection.is_closing = is_closing
+        connection.take(b"".join(parts))
 
     def _read_on(self) -> None:
         readable, self.core.readable = self.core.readable, []
@@ -251,10 +401,10 @@ class SimulatedShell:
                 connection.read_on()
 
     def _resume_lanes(self) -> None:
-        for seat, is_paused in enumerate(self._paused):
-            if is_paused and not self.core.lane_is_full(seat):
-                self._paused[seat] = False
-                self.timeline.after(0, partial(self._read_lane, seat))
+        for number, is_paused in self._paused.items():
+            if is_paused and not self.core.lane_is_full(number):
+                self._paused[number] = False
+                self.timeline.after(0, partial(self._read_lane, number))
 
     def check_output(self, connection: Connection) -> None:
         """Close a client that lets its replies pile up beyond the limits."""
@@ -284,7 +434,7 @@ class SimulatedShell:
             self._wake(self._timer_at)
 
     def _wake(self, due: int) -> None:
-        if due != self._timer_at:
+        if due != self._timer_at or self.is_ending:
             return
         self._timer_at = 0
         now = self.now()

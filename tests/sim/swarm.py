@@ -204,11 +204,13 @@ def _delays(chance: Random, theme: Theme, characters: tuple[Character | None, ..
         return tuple(delay // 8 for delay in delays)
     if theme is Theme.MISREAD:
         return tuple(slowest if character else delay // 4 for character, delay in zip(characters, delays, strict=True))
+    if theme is Theme.SLEEP:
+        return tuple(slowest if seat % 2 else delay // 4 for seat, delay in enumerate(delays))
     return tuple(delays)
 
 
 def _phase(chance: Random, theme: Theme) -> Phase:
-    if theme is Theme.EXCESS or (theme not in (Theme.BRINK, Theme.CHATTER) and chance.random() < 0.15):
+    if theme is Theme.EXCESS or (theme not in (Theme.BRINK, Theme.CHATTER, Theme.SLEEP) and chance.random() < 0.15):
         return Phase.BEYOND
     return Phase.WITHIN
 
@@ -242,6 +244,8 @@ def _characters(chance: Random, seed: int, phase: Phase, f: int, faulty_ns: int)
     faulty = chance.randint(f + 1, seats) if phase is Phase.BEYOND else chance.choice((f, f, f, 0))
     if theme in THEME_FAULTS:
         faulty = max(faulty, 1)
+    if theme is Theme.SLEEP:
+        faulty = min(faulty, f - 1)  # with f of them gone, nobody can be left behind, and none owes replies
     enabled = [fault for fault in Fault if chance.random() < 0.4] or [chance.choice(list(Fault))]
     culprits = chance.sample(range(seats), faulty)
     characters = [_character(chance, enabled, faulty_ns) if seat in culprits else None for seat in range(seats)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from quorate.trusted.messages import Convicted, Dissented, Notice, QuorumLost, Retired, Spared, Undecided
-from tests.sim.__main__ import failed_seeds, reproduce
+from tests.sim.__main__ import failed_seeds, reproduce, world_of
 from tests.sim.swarm import THEMES, Fault, Theme, draw
 from tests.sim.world import World
 
@@ -42,7 +42,7 @@ for seed in (2, 8, 21):
 
 
 def run(seed: int) -> World:
-    world = World(seed)
+    world = world_of(seed)
     try:
         world.run()
     except Exception as broken:

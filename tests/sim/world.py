@@ -10,7 +10,7 @@ from collections.abc import Callable
 from quorate.trusted.client import Client
 from quorate.trusted.coordinator import Coordinator
 from quorate.trusted.limits import Limits
-from quorate.trusted.messages import Notice, Role
+from quorate.trusted.messages import Convicted, Notice, Retired, Role
 from quorate.trusted.protocols.redis.base import Settings
 from quorate.trusted.protocols.redis.dialect import RedisProtocol
 from quorate.trusted.quorum import seats_for
@@ -18,13 +18,13 @@ from quorate.trusted.span import Effect, Span
 from quorate.trusted.verdicts import Decision
 from tests.sim.clients import Caller, Guest, Listener, Rogue
 from tests.sim.errands import ERRANDS_BEGIN, POOL, Errand, Pusher, Question, Scanner, Taker, Waiter
-from tests.sim.invariants import ALL, Violation
+from tests.sim.invariants import ALL, Invariant, Violation
 from tests.sim.ledger import Ledger, NoReply, Slot
 from tests.sim.machine import Machine, store_in_simulation
 from tests.sim.reference import Expectation, Reference
 from tests.sim.replica import MERELY_LATE, Replica
 from tests.sim.shell import SimulatedShell
-from tests.sim.swarm import Phase, Swarm, Theme, draw
+from tests.sim.swarm import Character, Phase, Swarm, Theme, draw
 from tests.sim.timeline import MILLISECOND_NS, SECOND_NS, Timeline
 
 QUIET_NS_MAX = {Phase.WITHIN: 120 * SECOND_NS, Phase.BEYOND: 4_000 * SECOND_NS}
@@ -71,6 +71,10 @@ class WatchedCoordinator(Coordinator):
         super()._ask(span, now)
         self.world.ordered(span)
 
+    def _dismiss(self, seat: int, notice: Retired | Convicted, now: int) -> None:
+        self.world.dismissed_at[seat] = self.vote.frontier
+        super()._dismiss(seat, notice, now)
+
     def _decided(self, decision: Decision, now: int) -> None:
         self.world.decided(decision)
         super()._decided(decision, now)
@@ -79,11 +83,18 @@ class WatchedCoordinator(Coordinator):
 class World:
     """One run. `show` gets the lines of the trace as they happen."""
 
+    coordinator: type[WatchedCoordinator] = WatchedCoordinator
+
     def __init__(self, seed: int, show: Callable[[str], None] | None = None) -> None:
-        self.swarm: Swarm = draw(seed)
+        self.seed = seed
+        self.swarm: Swarm = self.drawn(seed)
         swarm = self.swarm
         self.timeline = Timeline(seed, show)
         self.is_over = False
+        # Whether what was asked is undone in part, so that the reference knows no more what is right.
+        self.is_rewound = False
+        # Whether a request is about that breaks replicas which are innocent.
+        self.is_poisoned = False
         self.widest_read = 0
         self.latest = 0
         self.sent_requests = 0
@@ -92,25 +103,50 @@ class World:
         self._truth_session = self.truth.session()
         self._truth_frames: dict[int, bytes] = {}
         self._unsent: deque[Slot] = deque()
-        self.ledger = Ledger(seats_for(swarm.f), swarm.limits)
-        self.core = WatchedCoordinator(swarm.f, WatchedProtocol(swarm.limits, b"seed %d" % seed, self), swarm.limits)
+        self.replicas = [self.newcomer_to(seat, character) for seat, character in enumerate(swarm.characters)]
+        self.first_slot = 1
+        self.core: WatchedCoordinator
+        self.shell: SimulatedShell
+        self.ledger: Ledger
+        self.invariants: list[Invariant]
+        self._assemble()
+        self.callers: list[Caller] = []
+        self.listeners: list[Listener] = []
+        self.errands: list[Errand] = []
+        self.newcomer: Caller | None = None
+        self._sleeps = 0
+        self.told_of: set[type[Notice]] = set()
+        # The first slot that a seat which lost its vote was not counted for.
+        self.dismissed_at: dict[int, int] = {}
+
+    def drawn(self, seed: int) -> Swarm:
+        """What this seed chooses."""
+        return draw(seed)
+
+    def newcomer_to(self, seat: int, character: Character | None) -> Replica:
+        """A new replica for this seat."""
+        swarm = self.swarm
+        delay, offset = swarm.delays[seat], swarm.clock_offsets_ms[seat]
+        return Replica(seat, self.timeline, character, delay, offset, self.seed)
+
+    def promises(self) -> tuple[type[Invariant], ...]:
+        """What is watched."""
+        return ALL
+
+    def _assemble(self) -> None:
+        """A coordinator whose next slot is `first_slot`, its shell, and all who watch it."""
+        swarm = self.swarm
+        protocol = WatchedProtocol(swarm.limits, b"seed %d" % self.seed, self)
+        self.ledger = Ledger(seats_for(swarm.f), swarm.limits, self.first_slot)
+        self.core = self.coordinator(swarm.f, protocol, swarm.limits)
         self.core.world = self
-        self.replicas = [
-            Replica(seat, self.timeline, character, swarm.delays[seat], swarm.clock_offsets_ms[seat], seed)
-            for seat, character in enumerate(swarm.characters)
-        ]
         self.shell = SimulatedShell(self.core, self.timeline, self.replicas, swarm.chunk_bytes, swarm.turn_ns)
         self.shell.on_sent = self._sent
         self.shell.on_heard = self._heard
         self.shell.on_delivered = self._delivered
         self.shell.on_notices = self._noticed
         self.shell.on_turn = self._turned
-        self.invariants = [kind(self) for kind in ALL]
-        self.callers: list[Caller] = []
-        self.listeners: list[Listener] = []
-        self.errands: list[Errand] = []
-        self.newcomer: Caller | None = None
-        self.told_of: set[type[Notice]] = set()
+        self.invariants = [kind(self) for kind in self.promises()]
 
     # The run.
 
@@ -152,6 +188,10 @@ class World:
         for name in range(swarm.rogues):
             Rogue(self, name)
 
+    def holds_back(self, client: Client) -> bool:
+        """Whether what this client is told waits for the journal."""
+        return False
+
     def guests(self) -> list[Guest]:
         """All clients who mean well."""
         return [*self.callers, *self.listeners, *self.errands]
@@ -162,17 +202,29 @@ class World:
         return len(value) if isinstance(value, set) else 0
 
     def _jump(self) -> None:
-        limits = self.swarm.limits
-        attention = limits.attention_ns_max
-        is_long = self.swarm.theme is Theme.SLEEP
-        if is_long and not self.is_over and not any(seat.oldest is not None for seat in self.core.vote.seats):
-            self.timeline.after(MILLISECOND_NS // 4, self._jump)
+        attention = self.swarm.limits.attention_ns_max
+        if self.swarm.theme is Theme.SLEEP:
+            self._sleeps += 1
             return
-        size = 20 * attention if is_long else self.timeline.chance.choice((attention // 2, attention, 20 * attention))
+        self._leap(self.timeline.chance.choice((attention // 2, attention, 20 * attention)))
+        if self.timeline.chance.random() < 0.5:
+            self.shell.stood_still()
+
+    def _leap(self, size: int) -> None:
         self.timeline.jump(size)
         self.timeline.note(f"the clock jumps by {size / MILLISECOND_NS} ms")
-        if is_long or self.timeline.chance.random() < 0.5:
+
+    def _sleep(self) -> None:
+        """The machine stands still for long, between two turns, while a correct replica owes replies."""
+        if self._sleeps and not self.shell.is_in_turn and self._does_any_owe():
+            self._sleeps -= 1
+            self._leap(20 * self.swarm.limits.attention_ns_max)
             self.shell.stood_still()
+
+    def _does_any_owe(self) -> bool:
+        """Whether a correct replica owes a reply to a decided slot."""
+        correct = [seat for seat in self.core.vote.seats if self.swarm.characters[seat.index] is None]
+        return any(seat.oldest is not None for seat in correct)
 
     def _crisis(self) -> None:
         crisis = self.swarm.crisis
@@ -291,12 +343,16 @@ class World:
                 frames.append(reply)
             for invariant in self.invariants:
                 invariant.executed(arguments)
-        while self._unsent:
-            slot = self._unsent.popleft()
-            self._truth_frames[slot.number] = b"".join(frames[: slot.frames])
-            del frames[: slot.frames]
+            if self._unsent and len(frames) == self._unsent[0].frames:
+                slot = self._unsent.popleft()
+                self._truth_frames[slot.number] = b"".join(frames)
+                frames.clear()
+                self._executed(slot)
         if frames:
             raise Violation(f"the lanes were sent requests that yield replies without a slot: {frames!r}")
+
+    def _executed(self, slot: Slot) -> None:
+        """The machine without faults has executed this slot, and none after it."""
 
     def _heard(self, seat: int, data: bytes) -> None:
         self.timeline.note(f"lane {seat} -> {data[:200]!r}")
@@ -317,6 +373,8 @@ class World:
     def _turned(self) -> None:
         for invariant in self.invariants:
             invariant.turned()
+        if self._sleeps:
+            self.timeline.after(0, self._sleep)
         self.ledger.forget([seat for seat, role in enumerate(self.core.roles) if role is Role.VOTING])
 
     # What clients see.

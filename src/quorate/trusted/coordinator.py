@@ -193,6 +193,8 @@ class Coordinator:
         """All replicas are to be rebuilt: what is under way is closed, and clients wait until `resume`."""
         self.is_suspended = True
         self._was_lost, self.is_lost = self.is_lost, False
+        # Nobody is to be dismissed for what closing brings about: all go.
+        self.roles = [Role.BOOTING] * len(self.roles)
         while self.vote.awaiting:
             self.vote.close_all(now)
             self._settle(now)

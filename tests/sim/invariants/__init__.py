@@ -4,15 +4,20 @@ from tests.sim.invariants.agreement import Agreement
 from tests.sim.invariants.at_most_once import AtMostOnce
 from tests.sim.invariants.base import Invariant, Violation
 from tests.sim.invariants.bounds import Bounds
+from tests.sim.invariants.checkpoints import Checkpoints
 from tests.sim.invariants.client_order import ClientOrder
 from tests.sim.invariants.conservation import Conservation
 from tests.sim.invariants.convergence import Convergence
+from tests.sim.invariants.durability import Durability
+from tests.sim.invariants.full_strength import FullStrength
 from tests.sim.invariants.guilt import Guilt
 from tests.sim.invariants.honest_failure import HonestFailure
 from tests.sim.invariants.innocence import Innocence
 from tests.sim.invariants.liveness import Liveness
 from tests.sim.invariants.messages import Messages
+from tests.sim.invariants.planned import Planned
 from tests.sim.invariants.scans import Scans
+from tests.sim.invariants.shadows import Shadows
 from tests.sim.invariants.strength import Strength
 from tests.sim.invariants.total_order import TotalOrder
 
@@ -33,4 +38,9 @@ ALL: tuple[type[Invariant], ...] = (
     Convergence,
 )
 
-__all__ = ["ALL", "Invariant", "Violation"]
+# In runs in which replicas are rebuilt. More than f liars may put into the store whatever they like.
+RECOVERING = (*ALL, Checkpoints, Durability, Planned, Shadows, FullStrength)
+BEYOND = (TotalOrder, Agreement, ClientOrder, Guilt, Innocence, HonestFailure, Strength, Bounds, Liveness)
+RECOVERING_BEYOND = (*BEYOND, Planned, Shadows, FullStrength)
+
+__all__ = ["ALL", "RECOVERING", "RECOVERING_BEYOND", "Invariant", "Violation"]

@@ -22,10 +22,14 @@ class Agreement(Invariant):
         needed = self.world.swarm.f + 1
         for slot in slots:
             voters = [seat for seat, reply in slot.replies.items() if reply == slot.decided]
-            voters = [seat for seat in voters if roles[seat] is Role.VOTING]
+            voters = [seat for seat in voters if seat < len(roles) and self._voted(seat, slot.number)]
             if len(voters) < needed:
                 raise self.broken(f"slot {slot.number} was decided as {slot.decided!r} by seats {voters} only")
             self._check_truth(slot)
+
+    def _voted(self, seat: int, slot: int) -> bool:
+        """Whether the seat voted when this slot was decided: it may have lost its vote since, in the same turn."""
+        return self.world.core.roles[seat] is Role.VOTING or slot < self.world.dismissed_at.get(seat, 0)
 
     def _check_truth(self, slot: Slot) -> None:
         if self.world.swarm.phase is Phase.BEYOND:

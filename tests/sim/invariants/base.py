@@ -9,6 +9,7 @@ from tests.sim.reference import Expectation
 
 if TYPE_CHECKING:
     from tests.sim.errands import Errand, Question, Scanner
+    from tests.sim.keeper import State
     from tests.sim.world import World
 
 
@@ -54,6 +55,24 @@ class Invariant:
 
     def turned(self) -> None:
         """A turn ended: everything was sent."""
+
+    def acknowledged(self, slot: int) -> None:
+        """Somebody was told the reply to this slot."""
+
+    def committed(self, slot: int, state: "State", right: "State") -> None:
+        """A checkpoint was kept: `state` is what the store holds, `right` what the order made of nothing."""
+
+    def restarted(self, synced_slot: int, last_slot: int) -> None:
+        """All processes were killed when the journal was synced up to one slot; it is found to reach up to another."""
+
+    def refilled(self, state: "State", right: "State") -> None:
+        """All replicas are new, and executed the journal: they hold `state`; `right` is what was not buried."""
+
+    def seated(self, lane: int, seat: int) -> None:
+        """The shadow of this lane took its seat."""
+
+    def began_anew(self) -> None:
+        """All replicas are new ones: what was ordered and is not sent yet never will be."""
 
     def ended(self) -> None:
         """The run is over: faults have stopped, and everybody had time."""

@@ -16,7 +16,7 @@ class ClientOrder(Invariant):
     def answered(self, name: int, expectation: Expectation | None, reply: bytes) -> None:
         if expectation is None:
             raise self.broken(f"caller {name} got {reply!r} in reply to nothing")
-        if expectation.reply is None or self.world.swarm.phase is Phase.BEYOND:
+        if expectation.reply is None or self.world.swarm.phase is Phase.BEYOND or self.world.is_rewound:
             return
         limit = self.world.swarm.limits.unordered_bytes_max
         # What replicas send may be longer than what the client is told: HKEYS reads values too, EXEC has many frames.

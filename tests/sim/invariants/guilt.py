@@ -24,6 +24,8 @@ class Guilt(Invariant):
             if not slot.is_decided or not slot.is_write or slot.decided is None:
                 continue
             for seat, reply in slot.replies.items():
+                if seat >= len(roles):
+                    continue
                 if reply != slot.decided and roles[seat] is Role.VOTING and seat not in self._spared:
                     raise self.broken(f"seat {seat} answered {reply!r} to slot {slot.number}, and still votes")
 

@@ -21,13 +21,13 @@ class HonestFailure(Invariant):
         if decision.data is not None:
             return
         self._closed += len(slots)
-        if self.world.swarm.phase is Phase.WITHIN:
+        if self.world.swarm.phase is Phase.WITHIN and not self.world.is_poisoned:
             raise self.broken(f"slot {decision.first} was closed ({decision.reason}) with f+1 correct replicas")
 
     def noticed(self, notice: Notice) -> None:
         if isinstance(notice, Undecided):
             self._told += 1
-        if isinstance(notice, QuorumLost) and self.world.swarm.phase is Phase.WITHIN:
+        if isinstance(notice, QuorumLost) and self.world.swarm.phase is Phase.WITHIN and not self.world.is_poisoned:
             raise self.broken("the quorum was lost with f+1 correct replicas")
 
     def ended(self) -> None:

@@ -21,6 +21,8 @@ class Innocence(Invariant):
             return
         if not isinstance(notice, Convicted | Dissented | Retired | Spared):
             return
+        if isinstance(notice, Retired) and notice.cause is Cause.RESTART:
+            return
         replica = self.world.replicas[notice.seat]
         if not self._may_happen(replica, notice):
             sins = sorted(sin.name for sin in replica.sins) or "nothing"

@@ -6,6 +6,7 @@ by the shell's doing, which the simulator copies: the real shell's loop over lan
 """
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from quorate.trusted.protocols.redis.framing import encode_request
 from quorate.trusted.verdicts import Decision
@@ -13,21 +14,27 @@ from tests.sim.invariants.base import Invariant
 from tests.sim.ledger import Slot
 from tests.sim.machine import Machine
 
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
 SKIP = [b"CLIENT", b"REPLY", b"SKIP"]
 
 
 class TotalOrder(Invariant):
     """What was ordered is what is sent."""
 
-    _next = 1
-    _next_decided = 1
+    def __init__(self, world: "World") -> None:
+        super().__init__(world)
+        self._next = self._next_decided = world.first_slot
+        self._awaited: deque[tuple[int, bytes, int]] = deque()
+        self._lane = Machine(None)
+        self._mode = [0, 0]
+
+    def began_anew(self) -> None:
+        self._awaited.clear()
+        self._mode = [0, 0]
 
     def ordered(self, slots: list[Slot]) -> None:
-        if self._next == 1:
-            self._awaited: deque[tuple[int, bytes, int]] = deque()
-            self._lane = Machine(None)
-            self._mode = [0, 0]
-            self._switches = 0
         for slot in slots:
             if slot.number != self._next:
                 raise self.broken(f"slot {slot.number} was given out after {self._next - 1}")

@@ -1,0 +1,159 @@
+"""What a seed chooses for a run in which replicas are rebuilt and the cell begins anew.
+
+Kinds go by the seed's number, so that any few seeds in a row hold them all.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+
+from quorate.trusted.limits import Limits
+from quorate.trusted.quorum import seats_for
+from quorate.trusted.recover import Strategy
+from tests.sim.swarm import Character, Fault, Phase, Swarm, Theme
+from tests.sim.timeline import MILLISECOND_NS, SECOND_NS
+
+
+class Kind(Enum):
+    """What happens in a run, beside clients."""
+
+    PLANNED = "replicas are rebuilt by plan"
+    REACTIVE = "up to f replicas are faulty, and what comes in their place may be too"
+    KILLED = "all processes are killed, several times"
+    POISONED = "a request breaks f+1 replicas"
+    EXCESS = "more than f replicas are faulty"
+
+
+KINDS = tuple(Kind)
+POISONS = (b"crash", b"hang", b"split")
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """One seed's choice. Moments and periods are in nanoseconds from the beginning; a period of 0 is never.
+
+    `slowness` multiplies what the keeper takes. `poisons` are moments and what the request does. `rotten` is how often
+    a replica that comes to a culprit's seat is faulty too.
+    """
+
+    kind: Kind
+    sync: str
+    strategy: Strategy
+    every_ns: int
+    checkpoint_ns: int
+    scrub_ns: int
+    slowness: int
+    boot_ns: int
+    kills: tuple[int, ...]
+    keeper_breaks_ns: int
+    poisons: tuple[tuple[int, bytes], ...]
+    rotten: float
+    stalls: bool
+
+
+def draw_fate(seed: int) -> Fate:
+    """The choice of this seed."""
+    chance = Random(f"fate {seed}")
+    kind = KINDS[seed % len(KINDS)]
+    sync = chance.choice(("always", "always", "interval", "off"))
+    if kind is Kind.KILLED and sync == "off":
+        sync = "interval"
+    kills = tuple(sorted(chance.randint(50, 500) * MILLISECOND_NS for _ in range(chance.choice((1, 2, 3)))))
+    poisons = tuple((chance.randint(50, 300) * MILLISECOND_NS, chance.choice(POISONS)) for _ in range(2))
+    may_be_killed = kind is Kind.KILLED or (kind is Kind.POISONED and sync == "always" and chance.random() < 0.5)
+    is_plain = kind in (Kind.PLANNED, Kind.REACTIVE)
+    strategies = (Strategy.SHADOW, Strategy.SHADOW_ALL, Strategy.NONE)
+    if kind is Kind.PLANNED:
+        strategies = (Strategy.SHADOW, Strategy.SHADOW_ALL, Strategy.RESTART)
+    return Fate(
+        kind=kind,
+        sync=sync,
+        strategy=chance.choice(strategies),
+        every_ns=chance.choice((100, 250, 500)) * MILLISECOND_NS,
+        checkpoint_ns=chance.choice((20, 60, 200)) * MILLISECOND_NS,
+        scrub_ns=chance.choice((0, 100 * MILLISECOND_NS)),
+        slowness=chance.choice((1, 1, 4)),
+        boot_ns=chance.choice((1, 50)) * MILLISECOND_NS,
+        kills=kills if may_be_killed else (),
+        keeper_breaks_ns=chance.randint(100, 500) * MILLISECOND_NS if is_plain and chance.random() < 0.1 else 0,
+        poisons=poisons[: chance.choice((1, 2))] if kind is Kind.POISONED else (),
+        rotten=chance.choice((0.0, 0.5)),
+        stalls=chance.random() < 0.3,
+    )
+
+
+def draw_limits(chance: Random) -> Limits:
+    """Small limits, but for what one reply may have: a key that cannot be read is another test's."""
+    silence = chance.choice((40, 100)) * MILLISECOND_NS
+    slots = chance.choice((16, 64, 256))
+    reply_bytes = 65536
+    return Limits(
+        clients_max=64,
+        request_bytes_max=4096,
+        inline_bytes_max=1024,
+        client_pending_max=16,
+        client_inbox_bytes_max=4096,
+        client_output_bytes_max=reply_bytes * 2,
+        clients_output_bytes_max=reply_bytes * 4,
+        client_stall_ns_max=2 * silence,
+        transaction_bytes_max=4096,
+        reply_bytes_max=reply_bytes,
+        unordered_bytes_max=reply_bytes,
+        inflight_slots_max=slots,
+        inflight_bytes_max=32768,
+        lag_slots_max=slots * chance.choice((2, 8)),
+        lag_bytes_max=reply_bytes * chance.choice((2, 4)),
+        lag_ns_max=3 * silence,
+        throttle_ns_max=silence // 2,
+        silence_ns_max=silence,
+        decision_ns_max=4 * silence,
+        attention_ns_max=silence // 4,
+        sweep_keys_max=chance.choice((2, 32)),
+        closing_keys_max=chance.choice((4, 64)),
+        scrub_keys_max=10,
+        rebuild_retry_ns_max=SECOND_NS // 2,
+    )
+
+
+def draw_swarm(seed: int) -> Swarm:
+    """Clients, limits and first culprits of a run of this seed's kind."""
+    fate = draw_fate(seed)
+    chance = Random(f"recovery {seed}")
+    f = chance.choice((1, 1, 2))
+    seats = seats_for(f)
+    limits = draw_limits(chance)
+    is_plain = fate.kind in (Kind.PLANNED, Kind.REACTIVE)
+    return Swarm(
+        f=f,
+        theme=Theme.ANY,
+        phase=Phase.BEYOND if fate.kind is Kind.EXCESS else Phase.WITHIN,
+        limits=limits,
+        characters=_characters(chance, fate, f),
+        delays=tuple(chance.randint(10_000, limits.silence_ns_max // 32) for _ in range(seats)),
+        clock_offsets_ms=tuple(chance.randint(-86_400_000, 86_400_000) for _ in range(seats)),
+        crisis=None,
+        windows=(1, 10),
+        callers=chance.randint(1, 3),
+        listeners=chance.choice((0, 1)) if is_plain else 0,
+        waiters=chance.choice((0, 2)) if is_plain else 0,
+        takers=chance.choice((0, 1)) if is_plain else 0,
+        scanners=0,
+        rogues=chance.choice((0, 1)),
+        faulty_ns=600 * MILLISECOND_NS,
+        jumps=0,
+        chunk_bytes=chance.choice((60, 1000, 1000)),
+        turn_ns=chance.choice((0, 20_000, 500_000)),
+    )
+
+
+def _characters(chance: Random, fate: Fate, f: int) -> tuple[Character | None, ...]:
+    counts = {Kind.REACTIVE: (f,), Kind.KILLED: (0, f), Kind.EXCESS: range(f + 1, seats_for(f) + 1)}
+    count = chance.choice(counts.get(fate.kind, (0,)))
+    culprits = chance.sample(range(seats_for(f)), count)
+    return tuple(draw_character(chance) if seat in culprits else None for seat in range(seats_for(f)))
+
+
+def draw_character(chance: Random) -> Character:
+    """What is wrong with a faulty replica."""
+    faults = tuple(chance.sample(list(Fault), chance.choice((1, 1, 3))))
+    return Character(faults, chance.choice((0.003, 0.01, 0.1)), chance.randint(0, 300 * MILLISECOND_NS))

@@ -1,0 +1,29 @@
+"""Once faults stop, all seats vote again within a bound, whatever happened.
+
+Checks at the end of a run, when every seat has had time to be filled. Where the keeper was lost there is no state to
+fill anybody with, and where more than f liars came to a revival the cell may be lost for good: then nothing is due.
+Cannot see how long one rebuild took.
+"""
+
+from typing import TYPE_CHECKING
+
+from quorate.trusted.messages import Role
+from tests.sim.invariants.base import Invariant
+from tests.sim.swarm import Phase
+
+if TYPE_CHECKING:
+    from tests.sim.recovery import RecoveringWorld
+
+
+class FullStrength(Invariant):
+    """The cell heals."""
+
+    world: "RecoveringWorld"
+
+    def ended(self) -> None:
+        world = self.world
+        if world.is_keeper_lost or (world.is_given_up and world.swarm.phase is Phase.BEYOND):
+            return
+        empty = [seat for seat, role in enumerate(world.core.roles) if role is not Role.VOTING]
+        if empty or world.core.is_lost or world.core.is_suspended:
+            raise self.broken(f"seats {empty} do not vote, long after faults have stopped")

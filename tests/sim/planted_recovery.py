@@ -1,0 +1,131 @@
+"""Planted faults of recovery: as in planted.py, hunted in the runs in which replicas are rebuilt and all begin anew.
+
+python -m tests.sim.planted_recovery            run all, print the table of docs/planted-faults.md
+python -m tests.sim.planted_recovery NAME …     run these
+"""
+
+import sys
+from functools import partial
+
+from tests.sim.__main__ import RECOVERING_FROM
+from tests.sim.planted import Planted, show
+
+RECOVERING_SEEDS_MAX = 60
+
+fault = partial(Planted, first=RECOVERING_FROM, seeds=RECOVERING_SEEDS_MAX)
+
+PLANTED_RECOVERY = (
+    fault(
+        "a shadow is counted before it has its seat",
+        "vote.py",
+        "        outstanding = 0\n        for seat in self.seats:\n            if seat.is_ready() and",
+        "        outstanding = 0\n        for seat in (*self.seats, *self.shadows):\n"
+        "            if (seat.is_ready() or (seat.is_shadow and not seat.owed and not seat.setup_frames)) and",
+    ),
+    fault(
+        "a shadow that owes replies takes its seat",
+        "vote.py",
+        "if shadow.is_held or shadow.owed or shadow.setup_frames",
+        "if shadow.is_held or shadow.setup_frames",
+    ),
+    fault(
+        "a shadow begins one slot late",
+        "vote.py",
+        "shadow.begins_at = self.frontier + sum(span.count for span in self.awaiting)",
+        "shadow.begins_at = self.frontier + sum(span.count for span in self.awaiting) + 1",
+    ),
+    fault(
+        "kept bytes begin before the shadow's first slot",
+        "distribute.py",
+        "self.begins_at = len(before) if self._is_beginning else NOWHERE",
+        "self.begins_at = 0 if self._is_beginning else NOWHERE",
+    ),
+    fault(
+        "a shadow is taken for granted to know the lane's mode",
+        "distribute.py",
+        "        self.outgoing.clear()\n        self._mode = NO_MODE\n        self._is_beginning = True\n",
+        "        self.outgoing.clear()\n        self._is_beginning = True\n",
+    ),
+    fault(
+        "a wrong shadow is forgiven",
+        "coordinator.py",
+        "            self._fail_shadow(dissent.seat - len(self.roles), Cause.WRONG_SHADOW, dissent.slot, now)\n"
+        "            return\n",
+        "            return\n",
+    ),
+    fault(
+        "the store moves on while shadows are sealed",
+        "sweep.py",
+        "self.stage = Stage.SEALING if self._will_seal else Stage.RESTING",
+        "self.stage = Stage.RESTING if self._will_seal else Stage.RESTING",
+    ),
+    fault(
+        "the run that closes a checkpoint leaves a key out",
+        "sweep.py",
+        "taken = self._changes.take(self._changes.count)",
+        "taken = self._changes.take(max(self._changes.count - 1, 1))",
+    ),
+    fault(
+        "a set that was written is not noted",
+        "changes.py",
+        "        self.keep(database, key, kind)\n\n    def keep",
+        "        if kind != SET:\n            self.keep(database, key, kind)\n\n    def keep",
+    ),
+    fault(
+        "the gate opens one record early",
+        "gate.py",
+        "while self._turns and is_durable(self._turns[0][0]):",
+        "while self._turns and is_durable(self._turns[0][0] - 1):",
+    ),
+    fault(
+        "a tombstone is not journaled",
+        "recording.py",
+        "            self.journal.tombstone(slot, reason, now)\n",
+        "            self.tombstones[slot] = reason\n",
+    ),
+    fault(
+        "what is buried is executed again",
+        "recording.py",
+        "        self.tombstones[slot] = reason\n        if",
+        "        if",
+    ),
+    fault(
+        "the replay leaves out an entry",
+        "../restart.py",
+        "        return [entry]\n",
+        "        return [entry] if entry.first % 3 else []\n",
+    ),
+    fault(
+        "neighbours in the journal lose a request",
+        "journal.py",
+        "            entries[-4] += span.count\n",
+        "            entries[-4] += 1\n",
+    ),
+    fault(
+        "replayed writes change nothing that is read",
+        "coordinator.py",
+        "        self.changes.note_again(entry.changes)\n",
+        "        self.changes.note_again([])\n",
+    ),
+    fault(
+        "slots begin anew where they began before",
+        "coordinator.py",
+        "        self.order.next_slot = slot + 1\n        self.vote.frontier = slot + 1\n",
+        "        self.order.next_slot = slot\n        self.vote.frontier = slot\n",
+    ),
+    fault(
+        "what was lost is never rebuilt",
+        "recover.py",
+        "        self._lost[seat] = why\n        if now",
+        "        self._lost[seat] = None\n        if now",
+    ),
+)
+
+
+def main() -> int:
+    """Print the table; returns how many survived."""
+    return show(PLANTED_RECOVERY)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

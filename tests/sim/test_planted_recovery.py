@@ -1,0 +1,16 @@
+"""The simulator is tested: it catches every planted fault of recovery, and the page that says so names them all."""
+
+import pytest
+
+from tests.sim.planted import ROOT, Planted, hunt
+from tests.sim.planted_recovery import PLANTED_RECOVERY
+
+
+@pytest.mark.parametrize("fault", PLANTED_RECOVERY, ids=lambda fault: fault.name)
+def test_the_simulator_catches(fault: Planted) -> None:
+    assert hunt(fault) is not None, f"{fault.name} survived {fault.seeds} seeds"
+
+
+def test_the_page_names_every_planted_fault() -> None:
+    page = (ROOT / "docs" / "planted-faults.md").read_text()
+    assert [fault.name for fault in PLANTED_RECOVERY if f"| {fault.name} |" not in page] == []
