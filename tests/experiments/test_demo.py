@@ -41,8 +41,15 @@ def check(result: dict[str, int], told: list[str], place: Path) -> None:
     }
     assert result["dissents"] >= 1
     story = "\n".join(told)
-    for words in ("begins to lie", "outvoted: slot ", "b said", "convicted: replica b", "still serving: 2 of 3"):
+    for words in (
+        "begins to lie",
+        "outvoted: slot ",
+        "b said",
+        "convicted: replica b",
+        "rebuilt: replica b votes again",
+    ):
         assert words in story
+    assert "still serving: 3 of 3" in story
     assert list(place.iterdir()) == []
     assert list(processes.descendants(os.getpid())) == []
 

@@ -20,7 +20,7 @@ from .programs import interrupted_by_sigterm
 
 LIAR = "b"
 FAULT = "corrupt"
-CONVICTION_SECONDS_MAX = 20.0
+VERDICT_SECONDS_MAX = 20.0
 EVIDENCE_SECONDS_MAX = 5.0
 POLL_SECONDS = 0.02
 DISSENTS_READ_MAX = 10_000
@@ -74,7 +74,7 @@ async def _play(cell: PrivateCell, requests: int, progress: Progress) -> dict[st
         "wrong_replies": crew.wrong_replies + crew.shared.missing(),
         "failed_requests": crew.failed_requests,
         "dissents": sum(replica.dissents for replica in status.replicas),
-        "convictions": sum(replica.role == "convicted" for replica in status.replicas),
+        "convictions": sum(replica.convictions for replica in status.replicas),
     }
 
 
@@ -82,24 +82,29 @@ async def _play(cell: PrivateCell, requests: int, progress: Progress) -> dict[st
 
 
 async def _tell_verdict(cell: PrivateCell, progress: Progress) -> None:
-    liar = await _convicted(cell)
+    liar = await _liar(cell, lambda replica: replica.convictions > 0)
     record = await _first_dissent(cell)
     if record is not None:
         progress(f"outvoted: {describe(record)}")
     if liar is None:
-        progress(f"replica {LIAR} was not convicted within {CONVICTION_SECONDS_MAX:g} s")
+        progress(f"replica {LIAR} was not convicted within {VERDICT_SECONDS_MAX:g} s")
         return
-    progress(f"convicted: replica {liar.name} ({liar.variant}), {liar.dissents} dissents; cause: {liar.cause}")
+    progress(f"convicted: replica {liar.name}, {liar.dissents} dissents")
+    healed = await _liar(cell, lambda replica: replica.rebuilds > 0 and replica.role == "voting")
+    if healed is not None and healed.last_recovery_seconds is not None:
+        seconds = f"{healed.last_recovery_seconds:.1f} s after it lost its vote"
+        progress(f"rebuilt: replica {LIAR} votes again, as {healed.variant}, {seconds}")
     status = await asyncio.to_thread(cell.status)
     progress(_still_serving(status))
 
 
-async def _convicted(cell: PrivateCell) -> ReplicaSnapshot | None:
-    give_up = time.monotonic() + CONVICTION_SECONDS_MAX
+async def _liar(cell: PrivateCell, has_come_so_far: Callable[[ReplicaSnapshot], bool]) -> ReplicaSnapshot | None:
+    """The replica that lies, as soon as it has come so far; None when it does not in time."""
+    give_up = time.monotonic() + VERDICT_SECONDS_MAX
     while time.monotonic() < give_up:
         status = await asyncio.to_thread(cell.status)
         for replica in status.replicas:
-            if replica.name == LIAR and replica.role == "convicted":
+            if replica.name == LIAR and has_come_so_far(replica):
                 return replica
         await asyncio.sleep(POLL_SECONDS)
     return None
