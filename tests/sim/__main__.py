@@ -10,8 +10,8 @@ from pathlib import Path
 from tests.sim.recovery import RecoveringWorld
 from tests.sim.world import World
 
-# Seeds from here on stand for runs in which replicas are rebuilt, and all begin anew.
-RECOVERING_FROM = 1_000_000
+# Seeds from here on stand for runs in which replicas are rebuilt, and all begin anew: above any that a day begins with.
+RECOVERING_FROM = 1_000_000_000
 # How many ordinary runs there are for one of these.
 RECOVERING_SHARE = 5
 FAILED_SEEDS = Path(__file__).with_name("seeds.txt")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from quorate.trusted.messages import Convicted, Dissented, Notice, QuorumLost, Retired, Spared, Undecided
-from tests.sim.__main__ import failed_seeds, reproduce, world_of
+from tests.sim.__main__ import RECOVERING_FROM, failed_seeds, reproduce, world_of
+from tests.sim.recovery import RecoveringWorld
 from tests.sim.swarm import THEMES, Fault, Theme, draw
 from tests.sim.world import World
 
@@ -30,6 +31,13 @@ def fresh_seeds() -> list[int]:
 def batches() -> list[list[int]]:
     seeds = fresh_seeds()
     return [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
+
+
+def test_the_fresh_seeds_of_any_day_are_ordinary_runs() -> None:
+    """Seeds are told apart by their size: once, all fresh ones had grown into recoveries."""
+    assert not isinstance(world_of(fresh_seeds()[-1]), RecoveringWorld)
+    in_a_thousand_years = (int(time.time()) // DAY_SECONDS + 365_250) * 1000
+    assert in_a_thousand_years + FRESH_SEEDS < RECOVERING_FROM
 
 
 HASHES = """
