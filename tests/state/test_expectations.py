@@ -10,7 +10,7 @@ from quorate.state.expectations import (
     Told,
 )
 from quorate.state.faults import FeedFault
-from quorate.trusted.changes import SET, UNKNOWN
+from quorate.trusted.changes import HASH, SET
 from tests.state.support import PROTOCOL, members
 
 DIALECT = dialects.make(PROTOCOL)
@@ -34,8 +34,12 @@ def acknowledgements() -> Acknowledgements:
     return Acknowledgements(DIALECT, [(0, b"one", 2), (3, b"two", 3), (4, None, 1)], 6)
 
 
-def told(record: bytes | None) -> Told:
-    return Told(DIALECT, 0, b"s", UNKNOWN if record is None else SET, 2 if record is None else 3, record)
+def told(*records: bytes, kind: int = SET) -> Told:
+    """The keys s, t, u, … are to be these."""
+    keys = [b"%c" % (ord("s") + index) for index in range(len(records))]
+    return Told(
+        DIALECT, [(0, key, kind, DIALECT.proof(key, record)[1]) for key, record in zip(keys, records, strict=True)]
+    )
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 11, 100])
@@ -49,7 +53,8 @@ def test_only_what_belongs_to_it_is_taken() -> None:
     assert fed(exact(), FIRST + SECOND + b"rest", 1_000) == b"rest"
     assert fed(acknowledgements(), b"+OK\r\n" * 6 + b"rest", 1_000) == b"rest"
     assert fed(acknowledgements(), b":1\r\n" * 6 + b"rest", 1_000) == b"rest"
-    assert fed(told(None), b"+none\r\n:-2\r\nrest", 1_000) == b"rest"
+    assert fed(told(members(b"a", b"b")), SAID + b"rest", 1_000) == b"rest"
+    assert fed(told(members(b"a", b"b")), CANONICAL + b"rest", 1_000) == b"rest"
 
 
 @pytest.mark.parametrize("size", [1, 4, 100])
@@ -100,37 +105,67 @@ def test_what_is_no_reply_or_too_long_is_refused(data: bytes, size: int) -> None
 
 
 SAID = b"+set\r\n:-1\r\n*2\r\n$1\r\nb\r\n$1\r\na\r\n"
+CANONICAL = b"+set\r\n:-1\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n"
 
 
-@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("size", [1, 3, 50, 100])
 def test_a_replica_may_tell_in_an_order_of_its_own(size: int) -> None:
-    expectation = told(members(b"a", b"b"))
-    fed(expectation, SAID, size)
-    assert expectation.is_done
+    for units in ([SAID], [CANONICAL], [SAID, SAID, CANONICAL], [CANONICAL, SAID, CANONICAL]):
+        expectation = told(*[members(b"a", b"b")] * len(units))
+        assert fed(expectation, b"".join(units) + b"rest", size).endswith(b"rest"[-1:])
+        assert expectation.is_done
 
 
 @pytest.mark.parametrize("size", [1, 100])
 @pytest.mark.parametrize(
     ("record", "said", "message"),
     [
-        (members(b"a", b"c"), SAID, "reads back as something else"),
-        (members(b"a"), b"+none\r\n:-2\r\n*0\r\n", "reads back as absent"),
-        (None, b"+set\r\n:-1\r\n", "tells of no state"),
-        (members(b"a"), b"-ERR\r\n-ERR\r\n-ERR\r\n", "tells of no state"),
-        (members(b"a"), b"+string\r\n:-1\r\n-WRONGTYPE\r\n", "tells of no state"),
+        (members(b"a", b"c"), SAID, r"reads back as … b'b.*, not … b'c"),
+        (members(b"a", b"b", b"c"), SAID, r"reads back as … b'2.*, not … b'3"),
+        (members(b"a"), CANONICAL[:-1] + b"!", "reads back as|is no reply"),
+        (members(b"a"), b"+none\r\n:-2\r\n*0\r\n", r"reads back as … b'none.*, not … b'set"),
+        (members(b"a"), b"-ERR\r\n-ERR\r\n-ERR\r\n", "reads back as … b'-ERR"),
+        (members(b"a"), b"+string\r\n:-1\r\n-WRONGTYPE\r\n", "reads back as … b'tring"),
         (members(b"a"), b"+set\r\n:-1\r\n*1\r\n$-1\r\n", ""),
         (members(b"a"), b"+set\r\n:-1\r\n*1\r\n*1\r\n:1\r\n", ""),
         (members(b"a"), b"+set\r\n:-1\r\n*1\r\n?\r\n", "is no reply"),
         (members(b"a"), b"+set\r\n:-1\r\n*9999\r\n" + b"$4\r\nxxxx\r\n" * UNIT_SLACK_BYTES, "longer than it can be"),
     ],
 )
-def test_whatever_else_it_tells_is_a_fault(size: int, record: bytes | None, said: bytes, message: str) -> None:
-    with pytest.raises(FeedFault, match=f"database 0 key 's'.*{message}"):
-        fed(told(record), said, size)
+def test_whatever_else_it_tells_is_a_fault(size: int, record: bytes, said: bytes, message: str) -> None:
+    with pytest.raises(FeedFault, match=f"database 0 key 's'.*{message}") as caught:
+        fed(told(record, members(b"next")), said, size)
+    assert caught.value.is_replicas
 
 
-@pytest.mark.parametrize("size", [1, 100])
-def test_absence_is_told_too(size: int) -> None:
-    expectation = told(None)
-    fed(expectation, b"+none\r\n:-2\r\n", size)
+def test_units_are_taken_together_and_no_byte_beyond_them() -> None:
+    record = members(b"a", b"b")
+    buffer = bytearray(SAID + CANONICAL + SAID)
+    assert told(record, record).take(buffer, 0, len(buffer)) == len(SAID) * 2
+    assert told(record, record, record).take(buffer, 0, len(buffer) - 1) == len(SAID) * 2
+
+
+@pytest.mark.parametrize("said", [SAID, CANONICAL])
+def test_the_key_that_is_wrong_is_named(said: bytes) -> None:
+    right, wrong = members(b"a", b"b"), members(b"a")
+    with pytest.raises(FeedFault, match="key 't' reads back as"):
+        fed(told(right, wrong, right), said * 3, 1_000)
+
+
+def test_what_cannot_be_brought_into_one_order_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends_early(kind: int, unit: bytes) -> bytes:
+        raise IndexError
+
+    monkeypatch.setattr(dialects, "canonical_unit", ends_early)
+    with pytest.raises(FeedFault, match=r"key 's' reads back as .* the reply ends early"):
+        fed(told(members(b"a", b"b")), SAID, 100)
+
+
+def test_fields_have_their_values_in_any_order() -> None:
+    record = b"*6\r\n$1\r\nh\r\n$2\r\n-1\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$1\r\n2\r\n"
+    said = b"+hash\r\n:-1\r\n*4\r\n$1\r\nb\r\n$1\r\n2\r\n$1\r\na\r\n$1\r\n1\r\n"
+    expectation = told(record, kind=HASH)
+    fed(expectation, said, 100)
     assert expectation.is_done
+    with pytest.raises(FeedFault, match="reads back as"):
+        fed(told(record, kind=HASH), said.replace(b"2", b"3"), 100)

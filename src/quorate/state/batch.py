@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from ..trusted.limits import KIB
 from .dialects import StateDialect
-from .expectations import Acknowledgements, Exact, Expectation, Subject, Told
+from .expectations import Acknowledgements, Exact, Expectation, Subject, Told, Unit
 from .lane import FeedLane
 from .rows import Row
 
@@ -16,8 +16,6 @@ from .rows import Row
 BATCH_BYTES = 256 * KIB
 # What a small request is said to weigh, so that a batch has no end of tiny rows.
 REQUEST_WEIGHT = 64
-
-UNKNOWN_KIND = 0
 
 
 class Batches:
@@ -52,29 +50,20 @@ class Batches:
 
     def prove(self, rows: Iterable[Row]) -> int:
         """Read some more of the rows back, each of which must be as it is here. How many; 0 at the end."""
-        dialect = self._dialect
-        ask, kind_of, foretell = dialect.ask, dialect.kind, dialect.expected
-        run = _Run()
-        # The methods of a run, by hand: a call for each row is what counts here.
-        requests, foretold, subjects = run.requests, run.foretold, run.subjects
+        proof = self._dialect.proof
+        run = _Run(self._dialect)
         count = size = 0
         for database, key, record in rows:
             if database != self._database:
                 self._select_in(run, database, key)
-            kind = kind_of(record)
-            request, frames = ask(key, kind)
-            unit = foretell(key, record)
-            requests.append(request)
-            if unit is None:
-                run.close_with(Told(dialect, database, key, kind, frames, record))
-                foretold, subjects = run.foretold, run.subjects
-                length = len(record)
+            request, unit, kind = proof(key, record)
+            if kind:
+                run.others.append(request)
+                run.units.append((database, key, kind, unit))
             else:
-                length = len(unit)
-                foretold.append(unit)
-                subjects.append((database, key, length))
+                run.foretell(request, unit, (database, key, len(unit)))
             count += 1
-            size += len(request) + length
+            size += len(request) + len(unit)
             if size >= BATCH_BYTES:
                 break
         run.send(self._lane)
@@ -99,7 +88,7 @@ class Batches:
 
     def count(self, counts: dict[int, int]) -> None:
         """Have every database hold as many keys as are counted, or none."""
-        run = _Run()
+        run = _Run(self._dialect)
         for database in range(self._dialect.databases):
             self._select_in(run, database, None)
             request, reply = self._dialect.count(counts.get(database, 0))
@@ -111,13 +100,12 @@ class Batches:
         remaining = iter(present)
         while self.prove(remaining):
             pass
-        run = _Run()
+        run = _Run(self._dialect)
         for database, key, record in rows:
             if record is None:
                 self._select_in(run, database, key)
-                request, frames = self._dialect.ask(key, UNKNOWN_KIND)
-                run.requests.append(request)
-                run.close_with(Told(self._dialect, database, key, UNKNOWN_KIND, frames, None))
+                request, reply = self._dialect.absence(key)
+                run.foretell(request, reply, (database, key, len(reply)))
         run.send(self._lane)
 
     def _select(self, database: int) -> tuple[bytes, bytes]:
@@ -130,38 +118,48 @@ class Batches:
     def _select_in(self, run: "_Run", database: int, key: bytes | None) -> None:
         """Before a read of `key`, which is to blame if this goes wrong."""
         if database != self._database:
+            run.close()
             request, reply = self._select(database)
             run.foretell(request, reply, (database, key, len(reply)))
 
 
 class _Run:
-    """Reads and what they are expected to yield: what can be foretold runs together as long as it may."""
+    """Reads and what they are expected to yield: first those foretold to the byte, then `others`, which yield `units`.
 
-    def __init__(self) -> None:
-        self.requests: list[bytes] = []
-        self.foretold: list[bytes] = []
-        self.subjects: list[Subject] = []
+    Each of the two is one expectation. What is closed comes before what is not.
+    """
+
+    def __init__(self, dialect: StateDialect) -> None:
+        self._dialect = dialect
+        self._closed: list[bytes] = []
         self._expectations: list[Expectation] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._requests: list[bytes] = []
+        self._foretold: list[bytes] = []
+        self._subjects: list[Subject] = []
+        self.others: list[bytes] = []
+        self.units: list[Unit] = []
 
     def foretell(self, request: bytes, reply: bytes, subject: Subject) -> None:
         """A request whose reply is known to the byte."""
-        self.requests.append(request)
-        self.foretold.append(reply)
-        self.subjects.append(subject)
+        self._requests.append(request)
+        self._foretold.append(reply)
+        self._subjects.append(subject)
 
-    def close_with(self, told: Told) -> None:
-        """The last request's reply has an order of the replica's own: what was foretold ends before it."""
-        self._close()
-        self._expectations.append(told)
-
-    def _close(self) -> None:
-        if self.foretold:
-            self._expectations.append(Exact(b"".join(self.foretold), self.subjects))
-            self.foretold = []
-            self.subjects = []
+    def close(self) -> None:
+        """What comes from now on is asked after what came so far."""
+        if self._foretold:
+            self._expectations.append(Exact(b"".join(self._foretold), self._subjects))
+        if self.units:
+            self._expectations.append(Told(self._dialect, self.units))
+        self._closed += self._requests
+        self._closed += self.others
+        self._begin()
 
     def send(self, lane: FeedLane) -> None:
         """Ask all of it."""
-        self._close()
-        if self.requests:
-            lane.ask(b"".join(self.requests), self._expectations)
+        self.close()
+        if self._closed:
+            lane.ask(b"".join(self._closed), self._expectations)

@@ -9,7 +9,7 @@ from ..trusted.limits import MIB
 from ..trusted.protocol import Scanner
 from ..trusted.protocols.redis.answers import DATABASES
 from ..trusted.protocols.redis.framing import ReplyScanner, encode_request
-from ..trusted.protocols.redis.state import expected_unit, kind_of, record_of, restore_requests, state_request
+from ..trusted.protocols.redis.state import absence, canonical_unit, kind_of, proof_of, restore_requests
 from ..trusted.protocols.redis.state_records import deadline_of
 from ..trusted.protocols.redis.values import OK, integer, is_error, value_end
 
@@ -23,6 +23,8 @@ class StateDialect(Protocol):
     databases: int
     # What most requests that change something are replied.
     acknowledgement: bytes
+    # How many replies make the answer to a proof: its *unit*.
+    proof_frames: int
 
     def scanner(self) -> Scanner:
         """A new scanner of replies."""
@@ -45,14 +47,17 @@ class StateDialect(Protocol):
     def first_error(self, replies: bytes, count: int) -> tuple[int, bytes]:
         """Which of `count` whole replies is the first error, and the error; an empty one where none is."""
 
-    def ask(self, key: bytes, kind: int) -> tuple[bytes, int]:
-        """What reads the state of a key thought to be of this kind, and how many replies that yields: its *unit*."""
+    def proof(self, key: bytes, record: bytes) -> tuple[bytes, bytes, int]:
+        """What reads `key` back, the unit that it yields if the key is as the record says, and a kind.
 
-    def expected(self, key: bytes, record: bytes) -> bytes | None:
-        """The unit that a correct replica gives, or None where its order is the replica's own."""
+        The kind is 0 where a correct replica tells this very unit; else what it tells is brought into `canonical` form.
+        """
 
-    def told(self, kind: int, unit: bytes) -> bytes | None:
-        """The record in a unit, None when it says that the key is absent. Raises `ValueError` when it says neither."""
+    def canonical(self, kind: int, unit: bytes) -> bytes:
+        """What a replica told, in the one order for all. Raises `ValueError` when it tells no such thing."""
+
+    def absence(self, key: bytes) -> tuple[bytes, bytes]:
+        """What reads `key` back, and the reply if it is absent."""
 
     def kind(self, record: bytes) -> int:
         """The kind of what a record holds."""
@@ -66,6 +71,7 @@ class RedisState:
 
     databases = DATABASES
     acknowledgement = OK
+    proof_frames = 3
 
     def scanner(self) -> Scanner:
         """A new scanner of replies."""
@@ -103,16 +109,16 @@ class RedisState:
             start = end
         return 0, b""
 
-    def told(self, kind: int, unit: bytes) -> bytes | None:
-        """The record in a unit, None when it says that the key is absent."""
-        _, record, is_settled = record_of(kind, unit)
-        if not is_settled:
-            raise ValueError("the reply tells of no state")
-        return record
+    def canonical(self, kind: int, unit: bytes) -> bytes:
+        """What a replica told, in the one order for all."""
+        try:
+            return canonical_unit(kind, unit)
+        except IndexError:
+            raise ValueError("the reply ends early") from None
 
     # As they are: each row goes through these.
-    ask = staticmethod(state_request)
-    expected = staticmethod(expected_unit)
+    proof = staticmethod(proof_of)
+    absence = staticmethod(absence)
     kind = staticmethod(kind_of)
     deadline = staticmethod(deadline_of)
 

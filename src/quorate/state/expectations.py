@@ -17,6 +17,8 @@ UNIT_FACTOR_MAX = 16
 UNIT_SLACK_BYTES = 64 * KIB
 
 
+# A key whose unit a replica tells in an order of its own: database, key, kind, and the unit in canonical form.
+Unit = tuple[int, bytes, int, bytes]
 # What replies are about: database, key (None: its number of keys), and how many replies, or bytes of them. A plain
 # tuple, because every row has two.
 Subject = tuple[int, bytes | None, int]
@@ -58,14 +60,15 @@ class Exact(Expectation):
 
     def _fault(self, piece: bytes) -> FeedFault:
         due = self._expected[self._position : self._position + len(piece)]
-        equal = next(index for index, (said, wanted) in enumerate(zip(piece, due, strict=True)) if said != wanted)
-        subject = name_at(self._subjects, self._position + equal)
-        shown, known = (part[equal : equal + SHOWN_BYTES_MAX] for part in (piece, due))
-        return wrong(f"{subject} reads back as … {shown!r}, not … {known!r}")
+        equal = _equal(piece, due)
+        return differs(name_at(self._subjects, self._position + equal), piece, due, equal)
 
 
 class Framed(Expectation):
-    """`units` units of `frames` reply frames each, whose bytes are not known beforehand."""
+    """`units` units of `frames` reply frames each, whose bytes are not known beforehand.
+
+    A unit has `_unit_bytes_max` bytes at most. `_at_once` units at most are accepted in one go.
+    """
 
     def __init__(self, dialect: StateDialect, units: int, frames: int, unit_bytes_max: int, size: int) -> None:
         super().__init__(size)
@@ -73,13 +76,14 @@ class Framed(Expectation):
         self._units = units
         self._frames = frames
         self._unit_bytes_max = unit_bytes_max
+        self._at_once = units
         self._partial = bytearray()
 
     def take(self, buffer: bytearray, start: int, end: int) -> int:
         """Take whole units from where they lie; begin to gather one that is not whole."""
         if self._partial:
             return self._complete(buffer, start, end)
-        found = self._scanner.scan(buffer, start, end, self._units, self._frames)
+        found = self._scanner.scan(buffer, start, end, min(self._units, self._at_once), self._frames)
         if found:
             stop = self._scanner.end
             self._accept_units(bytes(buffer[start:stop]), found)
@@ -165,31 +169,70 @@ class Acknowledgements(Framed):
 
 
 class Told(Framed):
-    """What a replica tells of one key, held against `record`: for what has no order of its own, and what is absent."""
+    """What a replica tells of keys that it holds in an order of its own: in canonical form, it must be these units."""
 
-    def __init__(
-        self, dialect: StateDialect, database: int, key: bytes, kind: int, frames: int, record: bytes | None
-    ) -> None:
-        size = len(record or b"")
-        super().__init__(dialect, 1, frames, UNIT_FACTOR_MAX * size + UNIT_SLACK_BYTES, size)
+    def __init__(self, dialect: StateDialect, units: list[Unit]) -> None:
+        super().__init__(dialect, len(units), dialect.proof_frames, 0, sum(len(unit[3]) for unit in units))
+        self._at_once = 1
         self._dialect = dialect
-        self._name = name_of(database, key)
-        self._kind = kind
-        self._record = record
+        self._told = units
+        self._accepted = -1
+        self._next()
+
+    def _next(self) -> None:
+        """Turn to the next unit."""
+        self._accepted += 1
+        if self._accepted < len(self._told):
+            self._unit_bytes_max = UNIT_FACTOR_MAX * len(self._told[self._accepted][3]) + UNIT_SLACK_BYTES
+
+    def take(self, buffer: bytearray, start: int, end: int) -> int:
+        """Take what lies there as long as it is due, in whatever order. Anything else is framed."""
+        position = start
+        while not self._partial and not self.is_done and self._is_due(buffer, position, end):
+            position += len(self._told[self._accepted][3])
+            self._units -= 1
+            self.is_done = not self._units
+            self._next()
+        return position - start or super().take(buffer, start, end)
+
+    def _is_due(self, buffer: bytearray, start: int, end: int) -> bool:
+        """Whether the next unit lies at `start`. Another order does not change how long it is."""
+        _, _, kind, due = self._told[self._accepted]
+        stop = start + len(due)
+        if stop > end:
+            return False
+        try:
+            return buffer.startswith(due, start) or self._dialect.canonical(kind, bytes(buffer[start:stop])) == due
+        except ValueError:  # it is longer, such as a stream's, or no unit
+            return False
 
     def accept(self, units: bytes, count: int) -> None:
-        """It must tell exactly this record, or absence."""
+        """It must tell exactly this key."""
+        _, _, kind, due = self._told[self._accepted]
         try:
-            told = self._dialect.told(self._kind, units)
+            told = self._dialect.canonical(kind, units)
         except ValueError as error:
-            raise wrong(f"{self._name} reads back as {units[:SHOWN_BYTES_MAX]!r}: {error}") from None
-        if told != self._record:
-            difference = "absent" if told is None else "present" if self._record is None else "something else"
-            raise wrong(f"{self._name} reads back as {difference}")
+            raise wrong(f"{self.subject()} reads back as {units[:SHOWN_BYTES_MAX]!r}: {error}") from None
+        if told != due:
+            raise differs(self.subject(), told, due, _equal(told, due))
+        self._next()
 
     def subject(self) -> str:
         """The key."""
-        return self._name
+        database, key, _, _ = self._told[self._accepted]
+        return name_of(database, key)
+
+
+def _equal(piece: bytes, due: bytes) -> int:
+    """How many bytes both have in common, at the beginning."""
+    shorter = min(len(piece), len(due))
+    return next((index for index in range(shorter) if piece[index] != due[index]), shorter)
+
+
+def differs(subject: str, said: bytes, due: bytes, equal: int) -> FeedFault:
+    """The fault of a replica that says of a subject what is not due, from the byte at `equal` on."""
+    shown, known = (part[equal : equal + SHOWN_BYTES_MAX] for part in (said, due))
+    return wrong(f"{subject} reads back as … {shown!r}, not … {known!r}")
 
 
 def name_at(subjects: list[Subject], offset: int) -> str:

@@ -21,3 +21,4 @@ def test_a_record_is_an_array_of_strings(kind: int, deadline: bytes, parts: list
     assert deadline_of(record) == int(deadline)
     content = Content(record)
     assert (content.kind, content.deadline, content.count, content.body) == (kind, deadline, len(parts), body)
+    assert content.elements() == [bulk(part) for part in parts]

@@ -63,6 +63,8 @@ def test_a_long_key_leaves_room_for_a_piece() -> None:
 def test_very_many_elements_come_in_several_requests() -> None:
     requests = restored("l -1 " + " ".join(map(str, range(40_000))), 10_000_000)
     assert [request.count(" ") - 1 for request in requests] == [16_384, 16_384, 7_232]
+    requests = restored("z -1 " + " ".join(map(str, range(40_000))), 10_000_000)
+    assert [(request.count(" ") - 1) // 2 for request in requests] == [16_384, 3_616]
 
 
 def test_the_sign_of_zero_is_kept_by_a_long_member_that_goes_again() -> None:

@@ -8,6 +8,8 @@ hash's elements are sorted, a stream's are taken out of what servers tell beside
 Reads are made in RESP2, where a score is the string that it is given as.
 """
 
+from typing import Final
+
 from ...changes import HASH, LIST, SET, STREAM, STRING, UNKNOWN, UNREADABLE, ZSET, Change, Part
 from ...span import Span
 from .base import Transform
@@ -19,8 +21,10 @@ from .values import bulk, value_end
 
 __all__ = [
     "StateRead",
-    "expected_unit",
+    "absence",
+    "canonical_unit",
     "kind_of",
+    "proof_of",
     "read_state",
     "record_of",
     "restore_requests",
@@ -30,10 +34,10 @@ __all__ = [
 
 PROTOCOL = 2
 
-_TYPE = b"*2\r\n$4\r\nTYPE\r\n"
-_DEADLINE = b"*2\r\n$11\r\nPEXPIRETIME\r\n"
+_TYPE: Final = b"*2\r\n$4\r\nTYPE\r\n"
+_DEADLINE: Final = b"*2\r\n$11\r\nPEXPIRETIME\r\n"
 # How each kind is read: what stands before the key, and what after it.
-_READS = {
+_READS: Final = {
     UNKNOWN: (b"", b""),
     STRING: (b"*2\r\n$3\r\nGET\r\n", b""),
     LIST: (b"*4\r\n$6\r\nLRANGE\r\n", b"$1\r\n0\r\n$2\r\n-1\r\n"),
@@ -43,8 +47,8 @@ _READS = {
     # Without a count it tells of ten entries only; 0 stands for all.
     STREAM: (b"*6\r\n$5\r\nXINFO\r\n$6\r\nSTREAM\r\n", b"$4\r\nFULL\r\n$5\r\nCOUNT\r\n$1\r\n0\r\n"),
 }
-_ABSENT = b"+none\r\n"
-_TYPES = {
+_ABSENT: Final = b"+none\r\n"
+_TYPES: Final = {
     STRING: b"+string\r\n",
     LIST: b"+list\r\n",
     SET: b"+set\r\n",
@@ -201,16 +205,27 @@ def _encoded(kind: int, deadline: bytes, unit: bytes, start: int) -> bytes | Non
     return encode_record(kind, deadline, count, unit[head + 2 :])
 
 
-def expected_unit(key: bytes, record: bytes) -> bytes | None:
-    """What a correct replica answers, to the byte, to `state_request` of `key` and this record's kind.
+# Proving.
 
-    None where each replica has its own order, or tells more than the record holds.
+
+def proof_of(key: bytes, record: bytes) -> tuple[bytes, bytes, int]:
+    """How to prove that `key` is what `record` tells: the state read, the answer to it in canonical form, the kind.
+
+    The kind is `UNKNOWN` where a correct replica gives just this answer; else the answer has to be brought into
+    canonical form, for this kind.
     """
     if record.startswith(LASTING_STRING):
-        return b"+string\r\n:-1\r\n%b" % record[len(LASTING_STRING) :]
+        return state_request(key, STRING)[0], b"+string\r\n:-1\r\n%b" % record[len(LASTING_STRING) :], UNKNOWN
     content = Content(record)
     kind = content.kind
-    if not is_exact(kind):
-        return None
-    head = b"" if kind == STRING else b"*%d\r\n" % content.count
-    return b"%b:%b\r\n%b%b" % (_TYPES[kind], content.deadline, head, content.body)
+    request = state_request(key, kind)[0]
+    type_name, deadline, body = _TYPES[kind], content.deadline, content.body
+    if kind == STRING:
+        return request, b"%b:%b\r\n%b" % (type_name, deadline, body), UNKNOWN
+    unit = b"%b:%b\r\n*%d\r\n%b" % (type_name, deadline, content.count, body)
+    return request, unit, UNKNOWN if is_exact(kind) else kind
+
+
+def absence(key: bytes) -> tuple[bytes, bytes]:
+    """How to prove that there is no `key`: the state read, and the answer to it."""
+    return state_request(key, UNKNOWN)[0], b"%b:-2\r\n" % _ABSENT

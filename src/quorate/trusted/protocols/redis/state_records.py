@@ -11,16 +11,14 @@ So what follows the deadline, the *body*, is what a server sends for these eleme
 Knows no request and no reply.
 """
 
+from typing import Final
+
 from ...changes import HASH, LIST, SET, STREAM, STRING, ZSET
 
-_LETTERS = {STRING: b"s", LIST: b"l", SET: b"S", HASH: b"h", ZSET: b"z", STREAM: b"x"}
-_KINDS = {letter[0]: kind for kind, letter in _LETTERS.items()}
+_LETTERS: Final = {STRING: b"s", LIST: b"l", SET: b"S", HASH: b"h", ZSET: b"z", STREAM: b"x"}
+_KINDS: Final = {letter[0]: kind for kind, letter in _LETTERS.items()}
 # What most records begin with: a string without a deadline. Its body follows.
-LASTING_STRING = b"*3\r\n$1\r\ns\r\n$2\r\n-1\r\n"
-
-_FOREVER = b"$2\r\n-1\r\n"
-# From the end of the first line, past the letter.
-_TO_DEADLINE = 9
+LASTING_STRING: Final = b"*3\r\n$1\r\ns\r\n$2\r\n-1\r\n"
 
 
 class Content:
@@ -29,21 +27,24 @@ class Content:
     __slots__ = ("body", "count", "deadline", "kind")
 
     def __init__(self, record: bytes) -> None:
-        head = record.index(b"\r\n")
-        self.count = int(record[1:head]) - 2
-        self.kind = _KINDS[record[head + 6]]
-        start = head + _TO_DEADLINE
-        self.deadline, end = _deadline(record, start)
-        self.body = record[end:]
+        # Only the body may hold ends of lines of its own. Each row of a store is cut here: one split is the fastest.
+        lines = record.split(b"\r\n", 5)
+        self.count = int(lines[0][1:]) - 2
+        self.kind = _KINDS[lines[2][0]]
+        self.deadline = lines[4]
+        self.body = lines[5]
 
-
-def _deadline(record: bytes, start: int) -> tuple[bytes, int]:
-    """The deadline that stands at `start`, and where it ends."""
-    if record.startswith(_FOREVER, start):
-        return b"-1", start + len(_FOREVER)
-    stop = record.index(b"\r\n", start)
-    end = stop + 2 + int(record[start + 1 : stop])
-    return record[stop + 2 : end], end + 2
+    def elements(self) -> list[bytes]:
+        """The elements, encoded."""
+        body = self.body
+        parts: list[bytes] = []
+        position = 0
+        for _ in range(self.count):
+            stop = body.index(b"\r\n", position)
+            end = stop + 4 + int(body[position + 1 : stop])
+            parts.append(body[position:end])
+            position = end
+        return parts
 
 
 def encode_record(kind: int, deadline: bytes, count: int, body: bytes) -> bytes:
@@ -58,4 +59,4 @@ def kind_of(record: bytes) -> int:
 
 def deadline_of(record: bytes) -> int:
     """The deadline as replicas hold it (ms), or -1."""
-    return int(_deadline(record, record.index(b"\r\n") + _TO_DEADLINE)[0])
+    return int(record.split(b"\r\n", 5)[4])

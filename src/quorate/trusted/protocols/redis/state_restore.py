@@ -4,21 +4,23 @@ Each has one reply, and that is all that is known of replies here. Long values c
 than it may be, unless one element is.
 """
 
+from typing import Final
+
 from ...changes import HASH, LIST, SET, STREAM, STRING, ZSET
 from .batches import batches
 from .framing import encode_request
 from .state_records import LASTING_STRING, Content
 from .state_streams import restore_stream, unflat
-from .values import array, bulk, elements, payload
+from .values import array, bulk, payload
 
 # How many groups of elements one request makes.
-_GROUPS_MAX = 16_384
+_GROUPS_MAX: Final = 16_384
 # What a request holds beside its key and its elements, at most.
 _AROUND_BYTES = 128
 # Of how many parts a group of elements is, and the command that adds groups to a key.
-_ADDITIONS = {LIST: (1, b"RPUSH"), SET: (1, b"SADD"), HASH: (2, b"HSET")}
+_ADDITIONS: Final = {LIST: (1, b"RPUSH"), SET: (1, b"SADD"), HASH: (2, b"HSET")}
 
-_NEGATIVE_ZERO = b"$2\r\n-0\r\n"
+_NEGATIVE_ZERO: Final = b"$2\r\n-0\r\n"
 # Longer than any member that a server keeps in its compact encoding.
 _LONG_MEMBER_BYTES = 16 * 1024
 
@@ -44,11 +46,7 @@ def restore_requests(key: bytes, record: bytes, request_bytes_max: int) -> list[
 
 
 def _parts(content: Content) -> list[bytes]:
-    return [payload(part) for part in _encoded_parts(content)]
-
-
-def _encoded_parts(content: Content) -> list[bytes]:
-    return elements(b"*%d\r\n%b" % (content.count, content.body))
+    return [payload(part) for part in content.elements()]
 
 
 def _restore_string(name: bytes, body: bytes, room: int) -> list[bytes]:
@@ -66,7 +64,7 @@ def _restore_collection(name: bytes, content: Content, room: int) -> list[bytes]
     before = bulk(command) + name
     if len(content.body) <= room and content.count <= _GROUPS_MAX * stride:
         return [b"*%d\r\n%b%b" % (content.count + 2, before, content.body)]
-    pieces = batches(_encoded_parts(content), stride, _GROUPS_MAX, room)
+    pieces = batches(content.elements(), stride, _GROUPS_MAX, room)
     return [b"*%d\r\n%b%b" % (len(piece) + 2, before, b"".join(piece)) for piece in pieces]
 
 
@@ -76,10 +74,18 @@ def _restore_ranked(name: bytes, content: Content, room: int) -> list[bytes]:
     Redis keeps the sign of -0 only in its large encoding, and keeps to that once it took it: a long member that comes
     first and goes last makes it take it.
     """
-    parts = _encoded_parts(content)
-    swapped = [part for pair in zip(parts[1::2], parts[::2], strict=True) for part in pair]
+    parts = content.elements()
+    swapped: list[bytes] = []
+    is_zero_negative = False
+    for index in range(0, content.count, 2):
+        score = parts[index + 1]
+        is_zero_negative = is_zero_negative or score == _NEGATIVE_ZERO
+        swapped.append(score)
+        swapped.append(parts[index])
+    if not is_zero_negative and len(content.body) <= room and content.count <= _GROUPS_MAX * 2:
+        return [b"*%d\r\n$4\r\nZADD\r\n%b%b" % (content.count + 2, name, b"".join(swapped))]
     pieces = batches(swapped, 2, _GROUPS_MAX, room)
-    if _NEGATIVE_ZERO not in swapped[::2]:
+    if not is_zero_negative:
         return [array([b"$4\r\nZADD\r\n", name, *piece]) for piece in pieces]
     long = bulk(b"-" * _LONG_MEMBER_BYTES)
     while long in swapped:
