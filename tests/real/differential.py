@@ -80,10 +80,14 @@ class Cell(Conversation):
     def settle(self) -> None:
         """Have all slots executed and decided."""
         while self.spans:
-            span = self.spans[0]
-            self._lane.send(self.protocol.switch(self._mode, span.mode) + span.requests[0])
-            self._mode = span.mode
-            self.decide(self._lane.receive(span.frames))
+            self.step()
+
+    def step(self) -> None:
+        """Have the oldest slot executed and decided."""
+        span = self.spans[0]
+        self._lane.send(self.protocol.switch(self._mode, span.mode) + span.requests[0])
+        self._mode = span.mode
+        self.decide(self._lane.receive(span.frames))
 
     def await_answer(self) -> None:
         """Let time pass until no client is parked."""

@@ -38,6 +38,16 @@ class Connection:
         del self._buffer[: scanner.end]
         return reply
 
+    def receive_until(self, end: bytes) -> bytes:
+        """Everything up to and with `end`."""
+        while not self._buffer.endswith(end):
+            received = self._socket.recv(65536)
+            assert received, f"the server closed the connection after {bytes(self._buffer)!r}"
+            self._buffer += received
+        received = bytes(self._buffer)
+        self._buffer.clear()
+        return received
+
     def receive_all(self) -> bytes:
         """Everything until the server closes the connection."""
         while received := self._socket.recv(65536):

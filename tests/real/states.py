@@ -6,7 +6,7 @@ from random import Random
 from quorate.trusted.changes import HASH, LIST, SET, STREAM, STRING, UNKNOWN, ZSET
 from quorate.trusted.protocols.redis.framing import encode_request
 from quorate.trusted.protocols.redis.scripts import DEADLINE_OFFSET_MS
-from quorate.trusted.protocols.redis.state import expected_unit, record_of, restore_requests, state_request
+from quorate.trusted.protocols.redis.state import canonical_unit, proof_of, record_of, restore_requests, state_request
 from quorate.trusted.protocols.redis.values import elements, payload, value_end
 from tests.real.reference import Connection
 
@@ -204,7 +204,9 @@ def read(server: Connection, key: bytes) -> bytes | None:
     assert is_settled, unit
     assert record is not None
     assert told == kind
-    assert expected_unit(key, record) in (None, unit)
+    request, due, hint = proof_of(key, record)
+    assert request == state_request(key, kind)[0]
+    assert (canonical_unit(hint, unit) if hint else unit) == due
     return record
 
 

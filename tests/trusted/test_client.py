@@ -10,5 +10,5 @@ def test_a_new_client_is_owed_nothing() -> None:
 def test_answers_held_behind_a_slot_count_as_pending() -> None:
     client = Client(1, "test")
     client.asked, client.answered = 5, 3
-    client.held.append((5, b"+PONG\r\n"))
+    client.held.append((5, 0, b"+PONG\r\n"))
     assert client.pending == 3

@@ -1,5 +1,6 @@
 from quorate.trusted.client import Client
 from quorate.trusted.reply import Reply
+from quorate.trusted.span import Announcement
 
 
 def client_asking(slots: int) -> Client:
@@ -65,3 +66,32 @@ def test_who_is_gone_is_told_nothing_but_its_slots_are_counted() -> None:
     assert client.pending == 0
     assert client.out == []
     assert reply.ready == []
+
+
+def test_what_is_announced_stands_before_later_replies_and_waits_for_none() -> None:
+    reply, client, other = Reply(), client_asking(1), client_asking(0)
+    reply.release(client, b"1", 1)
+    client.asked += 1
+    reply.announce(Announcement(1, [(client, b"news"), (other, b"news")]))
+    reply.release(client, b"2", 1)
+    assert client.out == [b"1", b"news", b"2"]
+    assert other.out == [b"news"]
+    assert reply.ready == [client, other]
+
+
+def test_an_answer_waits_for_the_announcement_before_it_and_later_ones_and_the_end_wait_behind() -> None:
+    reply, client, other = Reply(), client_asking(0), client_asking(1)
+    reply.answer(client, b"pong", 2)
+    reply.answer(client, b"ping")
+    reply.close(client)
+    reply.answer(other, b"pong", 1)
+    assert client.pending == 3
+    reply.announce(Announcement(1, [(client, b"first")]))
+    assert (client.out, client.is_closing) == ([b"first"], False)
+    assert other.out == [], "the reply before it is still to come"
+    reply.release(other, b"1", 1)
+    assert other.out == [b"1", b"pong"]
+    reply.announce(Announcement(2, []))
+    assert (client.out, client.is_closing) == ([b"first", b"pong", b"ping"], True)
+    reply.answer(other, b"later", 2)
+    assert other.out == [b"1", b"pong", b"later"], "what was announced keeps nobody waiting"

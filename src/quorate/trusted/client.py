@@ -7,7 +7,8 @@ class Client:
     """One connection. `number` is unique in the cell's life; `address` is for people.
 
     `asked` and `answered` count what was put in this client's order and what was released, so that an answer given by
-    the coordinator waits for the replies of the slots before it. `inbox` holds bytes that had to wait; `is_waiting`
+    the coordinator waits for the replies of the slots before it; `held` are those answers, with how much must have been
+    answered before, and which announcement made. `inbox` holds bytes that had to wait; `is_waiting`
     says that an answer takes more than one slot, and nothing later of this client may be read before it.
     """
 
@@ -30,7 +31,7 @@ class Client:
         self.address = address
         self.asked = 0
         self.answered = 0
-        self.held: deque[tuple[int, bytes | None]] = deque()
+        self.held: deque[tuple[int, int, bytes | None]] = deque()
         self.out: list[bytes] = []
         self.inbox: list[bytes] = []
         self.is_closing = False

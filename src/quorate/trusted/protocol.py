@@ -54,8 +54,11 @@ class Protocol:
         """Whether the replicas' memory is at its limit, so that writes which may grow it are to be refused."""
         raise NotImplementedError
 
-    def journal_measured(self, is_full: bool) -> None:
-        """Whether the journal has no room on its disk, so that all writes are to be refused."""
+    def journal_measured(self, is_full: bool, is_spent: bool) -> None:
+        """Whether the journal has no room on its disk, so that all writes are to be refused.
+
+        `is_spent`: it has not even room for writes of the cell's own, so that none is to be ordered.
+        """
         raise NotImplementedError
 
     def setup(self) -> tuple[bytes, int]:
@@ -97,12 +100,15 @@ class Protocol:
         """Answer all requests in `data` with an error: the cell cannot decide anything."""
         raise NotImplementedError
 
-    def next_deadline(self) -> int:
-        """When the protocol wants to be woken (ns), or 0."""
+    def next_deadline(self, is_lost: bool = False) -> int:
+        """When the protocol wants to be woken (ns), or 0. `is_lost`: the cell cannot decide anything."""
         raise NotImplementedError
 
-    def woken(self, now: int) -> list[Effect]:
-        """Time passed: what follows from it."""
+    def woken(self, now: int, lost: str = "") -> list[Effect]:
+        """Time passed: what follows from it.
+
+        `lost` says why the cell cannot decide anything, after that was told outside, and nobody began to mend it.
+        """
         raise NotImplementedError
 
     # Abstract state (docs/adr/0009-state-by-vote.md).

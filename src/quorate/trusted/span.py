@@ -30,10 +30,24 @@ class Span:
 
     `requests` holds each slot's bytes as they go to the replicas. `frames` is how many reply frames one slot yields.
     `size` is the bytes of all requests. `mode` is the lane mode that the protocol wants these requests read in.
-    `ordered_at` is in nanoseconds.
+    `is_replayed`: the journal holds them already, under other slots. `ordered_at` is in nanoseconds; `awaited_at` is
+    the same in the vote's time, which leaves out what the cell missed.
     """
 
-    __slots__ = ("count", "first", "form", "frames", "is_write", "mode", "ordered_at", "owner", "requests", "size")
+    __slots__ = (
+        "awaited_at",
+        "count",
+        "first",
+        "form",
+        "frames",
+        "is_replayed",
+        "is_write",
+        "mode",
+        "ordered_at",
+        "owner",
+        "requests",
+        "size",
+    )
 
     def __init__(
         self, owner: Client | None, requests: list[bytes], mode: int, is_write: bool, form: Form | None = None
@@ -42,12 +56,14 @@ class Span:
         self.requests: Final = requests
         self.mode: Final = mode
         self.is_write = is_write
+        self.is_replayed = False
         self.form: Final = form
         self.size = sum(len(request) for request in requests)
         self.count = len(requests)
         self.frames = 1
         self.first = 0
         self.ordered_at = 0
+        self.awaited_at = 0
 
     @property
     def is_exact(self) -> bool:
@@ -70,13 +86,31 @@ class Span:
 
 
 class Answer:
-    """Bytes that the coordinator itself gives `client`, after everything that this client asked before."""
+    """Bytes that the coordinator itself gives `client`, after everything that this client asked before.
 
-    __slots__ = ("client", "data")
+    `after` is the announcement which must have been made before, as must all earlier ones; 0 for none.
+    """
 
-    def __init__(self, client: Client, data: bytes) -> None:
+    __slots__ = ("after", "client", "data")
+
+    def __init__(self, client: Client, data: bytes, after: int = 0) -> None:
         self.client: Final = client
         self.data: Final = data
+        self.after: Final = after
+
+
+class Announcement:
+    """What clients are `told` who did not ask for it, at the place of the slot that was just decided.
+
+    It stands behind the replies to all earlier slots and before those to later ones. `number` counts announcements in
+    the order of their slots, 1, 2, 3 …; each is made, with nobody told when its slot was not decided.
+    """
+
+    __slots__ = ("number", "told")
+
+    def __init__(self, number: int, told: list[tuple[Client, bytes]]) -> None:
+        self.number: Final = number
+        self.told: Final = told
 
 
 class Close:
@@ -97,4 +131,4 @@ class Continue:
         self.client: Final = client
 
 
-Effect = Span | Answer | Close | Continue
+Effect = Span | Answer | Announcement | Close | Continue

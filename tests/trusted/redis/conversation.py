@@ -15,7 +15,7 @@ from quorate.trusted.protocols.redis.base import Settings
 from quorate.trusted.protocols.redis.dialect import RedisProtocol
 from quorate.trusted.protocols.redis.framing import RequestFramer, encode_request
 from quorate.trusted.reply import Reply
-from quorate.trusted.span import Answer, Close, Continue, Effect, Span
+from quorate.trusted.span import Announcement, Answer, Close, Continue, Effect, Span
 
 SECOND_NS = 1_000_000_000
 
@@ -77,7 +77,9 @@ class Conversation:
                     effect.owner.asked += effect.count
                 self.spans.append(effect)
             elif isinstance(effect, Answer):
-                self.reply.answer(effect.client, effect.data)
+                self.reply.answer(effect.client, effect.data, effect.after)
+            elif isinstance(effect, Announcement):
+                self.reply.announce(effect)
             elif isinstance(effect, Close):
                 self.reply.close(effect.client)
             else:
@@ -112,10 +114,10 @@ class Conversation:
         if span.owner is not None:
             self.reply.release(span.owner, data, 1)
 
-    def passes(self, seconds: float) -> None:
-        """Time passes."""
+    def passes(self, seconds: float, lost: str = "") -> None:
+        """Time passes, and the cell can decide nothing any more for the reason `lost`."""
         self.now += int(seconds * SECOND_NS)
-        self.perform(self.protocol.woken(self.now))
+        self.perform(self.protocol.woken(self.now, lost))
 
     def _next(self) -> Span:
         span = self.spans[0]

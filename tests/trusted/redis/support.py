@@ -5,6 +5,7 @@ from quorate.trusted.limits import Limits
 from quorate.trusted.protocols.redis.base import Call, Dialect, Settings
 from quorate.trusted.protocols.redis.deadlines import Deadlines
 from quorate.trusted.protocols.redis.framing import encode_request
+from quorate.trusted.protocols.redis.pubsub import Switchboard
 from quorate.trusted.protocols.redis.session import Session
 from quorate.trusted.protocols.redis.table import commands
 from quorate.trusted.span import Effect
@@ -19,13 +20,14 @@ class NotingDialect(Dialect):
     def __init__(self, limits: Limits | None = None, settings: Settings | None = None) -> None:
         super().__init__(limits or Limits(), settings or Settings(), b"seed")
         self.deadlines = Deadlines(self.limits)
+        self.switchboard = Switchboard(self.limits)
         self.noted: list[tuple[int, list[bytes]]] = []
         self.resumed: list[bytes] = []
 
     def touched(self, database: int, keys: list[bytes], now: int, effects: list[Effect]) -> None:
         self.noted.append((database, keys))
 
-    def resume(self, session: Session, answer: bytes, now: int, effects: list[Effect]) -> None:
+    def resume(self, session: Session, answer: bytes, now: int, effects: list[Effect], after: int = 0) -> None:
         session.client.is_waiting = False
         self.resumed.append(answer)
 

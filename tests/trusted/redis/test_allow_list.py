@@ -66,7 +66,7 @@ def test_refusals_name_the_command_and_the_reason(session: Session) -> None:
 
 
 def test_a_subscriber_of_the_old_protocol_may_do_little(session: Session) -> None:
-    session.channels[b"news"] = None
+    session.channels[b"news"] = 1
     assert refused(session, "GET k").startswith("ERR Can't execute 'get': only (P|S)SUBSCRIBE")
     assert refused(session, "PING") == ""
     session.protocol = 3

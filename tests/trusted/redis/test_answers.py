@@ -161,3 +161,7 @@ def test_replies_can_be_turned_off_for_all_requests_or_the_next(client: Talker) 
     assert client.hears() == wire("$2 hi")
     client.says("CLIENT REPLY OFF", "CLIENT REPLY SKIP", "PING", "CLIENT REPLY ON")
     assert client.hears() == wire("+OK")
+    client.says("CLIENT REPLY OFF", "PING", "RESET", "PING")
+    assert client.hears() == wire("+RESET +PONG"), "RESET turns them on again, and is answered"
+    client.says("CLIENT REPLY SKIP", "RESET", "PING")
+    assert client.hears() == wire("+PONG")

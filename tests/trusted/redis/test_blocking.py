@@ -6,7 +6,8 @@ import pytest
 
 from quorate.trusted.limits import Limits
 from quorate.trusted.protocols.redis.blocking import Wish
-from tests.trusted.redis.conversation import Conversation, Talker, wire
+from quorate.trusted.protocols.redis.framing import RequestFramer
+from tests.trusted.redis.conversation import Conversation, Talker, request_of, wire
 
 LIMITS = Limits()
 WRONG_TYPE = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
@@ -241,12 +242,42 @@ def test_who_is_behind_a_client_that_left_during_its_attempt_has_its_turn() -> N
     assert (first.hears(), second.hears()) == (b"", wire("*2 $1 k $1 b"))
 
 
+def test_who_wants_no_replies_takes_all_the_same() -> None:
+    talk = Conversation()
+    client = talk.client()
+    client.says("CLIENT REPLY SKIP", "BLPOP k 0", "PING")
+    talk.orders("LMPOP 1 k LEFT", "*2 $1 k *1 $1 v")
+    assert client.hears() == wire("+PONG")
+
+
 def test_an_attempt_without_a_decision_ends_the_wait() -> None:
     talk, client = parked()
     talk.client().says("RPUSH k v")
     talk.decide(b":1\r\n")
     talk.abandon()
     assert client.hears().startswith(b"-NOQUORUM")
+
+
+def test_when_nothing_can_be_decided_any_more_nobody_waits() -> None:
+    talk, client = parked()
+    _, muted = parked(talk=talk)
+    muted.talk.protocol.sessions[muted.client.number].is_muted = True
+    for talker in (client, muted):
+        talk.protocol.sessions[talker.client.number].queue.extend(RequestFramer(LIMITS).feed(request_of("GET k") * 2))
+    talk.client().says("RPUSH k v")
+    assert talk.protocol.next_deadline() == 0
+    assert talk.protocol.next_deadline(is_lost=True) == 1
+    talk.passes(1, lost="nobody votes")
+    assert client.hears() == b"", "its attempt is under way"
+    assert muted.hears() == b"-NOQUORUM nobody votes\r\n", "what it asked before it wanted no replies"
+    assert not muted.client.is_waiting
+    talk.decide(b":1\r\n")
+    talk.orders("LMPOP 1 k LEFT", "*-1")
+    assert client.hears() == b""
+    talk.passes(1, lost="nobody votes")
+    assert client.hears() == b"-NOQUORUM nobody votes\r\n" * 3
+    assert talk.protocol.next_deadline(is_lost=True) == 0
+    assert talk.waiting() == []
 
 
 @pytest.mark.parametrize(

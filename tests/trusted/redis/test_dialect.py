@@ -120,17 +120,57 @@ def test_writes_that_grow_are_refused_while_memory_is_full() -> None:
 def test_writes_are_refused_while_the_journal_has_no_room_and_reads_are_served() -> None:
     talk = Conversation()
     client = talk.client()
-    talk.protocol.journal_measured(is_full=True)
+    talk.protocol.journal_measured(is_full=True, is_spent=False)
     client.says("DEL k", "SET k v EX 9", "PFCOUNT p", "GET k")
     refused = client.hears()
     assert refused.count(b"-MISCONF quorate: the disk has no room for the journal") == 3
     talk.orders("GET k", "$-1")
     talk.protocol.memory_measured(is_full=True)
-    talk.protocol.journal_measured(is_full=False)
+    talk.protocol.journal_measured(is_full=False, is_spent=False)
     client.hears()
     client.says("APPEND k v", "DEL k")
     assert client.hears().startswith(b"-OOM")
     assert talk.waiting() == ["DEL k"]
+
+
+def test_a_transaction_that_writes_is_refused_when_the_journal_has_no_room_by_then() -> None:
+    talk = Conversation()
+    writer, reader = talk.client(), talk.client()
+    writer.says("MULTI", "GET k", "DEL k")
+    reader.says("MULTI", "GET k")
+    talk.protocol.journal_measured(is_full=True, is_spent=False)
+    writer.hears()
+    reader.hears()
+    writer.says("EXEC", "GET k")
+    assert writer.hears().startswith(b"-MISCONF quorate: the disk has no room for the journal")
+    talk.orders("GET k", "$-1")
+    reader.says("EXEC")
+    assert "GET k" in talk.waiting()[-1]
+
+
+def test_what_expires_when_nothing_can_be_written_is_neither_reaped_nor_shown() -> None:
+    """Nobody may see a key that has expired, so nobody is served once one has."""
+    talk = Conversation()
+    client = talk.client()
+    client.says("SET k v EX 9")
+    talk.decide(b"+OK\r\n")
+    assert client.hears() == b"+OK\r\n"
+    talk.protocol.journal_measured(is_full=True, is_spent=True)
+    assert talk.protocol.next_deadline() == 0, "it is not waited for, either"
+    client.says("GET k")
+    talk.orders("GET k", "$1 v")
+    client.hears()
+    talk.passes(10)
+    assert talk.waiting() == []
+    client.says("GET k", "PING", "MULTI", "RESET")
+    heard = client.hears()
+    assert heard.count(b"-MISCONF quorate: the disk has no room to write down that keys expire") == 3
+    assert heard.endswith(b"+RESET\r\n")
+    assert talk.waiting() == []
+    talk.protocol.journal_measured(is_full=False, is_spent=False)
+    assert 0 < talk.protocol.next_deadline() <= talk.now
+    client.says("GET k")
+    assert [words.split()[0] for words in talk.waiting()] == ["EVALSHA", "GET"]
 
 
 # What writes change.
@@ -268,6 +308,9 @@ def test_without_a_quorum_each_request_has_an_error() -> None:
     talk.perform(talk.protocol.refuse(client.client, request_of("GET a") + b"*1\r\nx\r\n", "one replica votes", 0))
     assert client.hears().startswith(b"-NOQUORUM one replica votes\r\n-ERR Protocol error")
     assert client.client.is_closing
+    muted = talk.client().says("CLIENT REPLY OFF")
+    talk.perform(talk.protocol.refuse(muted.client, request_of("GET a"), "one replica votes", 0))
+    assert muted.hears() == b""
 
 
 def test_a_slot_without_a_decision_is_an_error() -> None:

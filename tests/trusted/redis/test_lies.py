@@ -1,4 +1,4 @@
-"""What a lying replica may send for any kind of request is a ballot like another, never an accident."""
+"""What a lying replica may send for any kind of request is a reply like another, never an accident."""
 
 import functools
 

@@ -41,9 +41,9 @@ def test_transactions_and_authentication_need_one(session: Session) -> None:
 
 
 def test_subscriptions_need_one_in_the_old_protocol(session: Session) -> None:
-    session.channels[b"a"] = None
-    session.patterns[b"a"] = None
-    session.shard_channels[b"a"] = None
+    session.channels[b"a"] = 1
+    session.patterns[b"a"] = 1
+    session.shard_channels[b"a"] = 1
     assert session.subscriptions == 3
     assert not is_ordinary(session)
     session.protocol = 3

@@ -10,6 +10,10 @@ from .session import Session
 BEFORE_AUTH = frozenset(("auth", "hello", "quit", "reset"))
 SUBSCRIBING = frozenset(("subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe"))
 WHILE_SUBSCRIBED = SUBSCRIBING | {"ping", "quit", "reset"}
+NO_ROOM = "MISCONF quorate: the disk has no room for the journal, so writes are refused; reads are served"
+NO_ROOM_TO_REAP = (
+    "MISCONF quorate: the disk has no room to write down that keys expire, so nothing is served until it has"
+)
 # What of a request is shown in an error.
 _SHOWN_MAX = 128
 
@@ -46,7 +50,7 @@ def check(session: Session, command: Command, count: int, is_memory_full: bool, 
     if command.grows and is_memory_full:
         raise Refusal("OOM command not allowed when used memory > 'maxmemory'.")
     if command.is_write and is_journal_full:
-        raise Refusal("MISCONF quorate: the disk has no room for the journal, so writes are refused; reads are served")
+        raise Refusal(NO_ROOM)
 
 
 def shown_name(name: str) -> str:

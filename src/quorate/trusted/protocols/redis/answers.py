@@ -45,18 +45,21 @@ def _select(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
 
 
 def _quit(dialect: Dialect, call: Call, effects: list[Effect]) -> None:
-    # What it sent after this is not looked at.
-    call.session.is_over = True
-    effects.append(Answer(call.session.client, OK))
-    effects.append(Close(call.session.client))
+    # What it sent after this is not looked at, and what is published after this does not reach it.
+    session = call.session
+    session.is_over = True
+    dialect.switchboard.end(session)
+    effects.append(Answer(session.client, OK, dialect.switchboard.last_heard(session)))
+    effects.append(Close(session.client))
 
 
 def _reset(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
     session = call.session
-    session.protocol = 2
+    dialect.switchboard.speak(session, 2)
     session.database = 0
     session.name = b""
-    session.is_muted = False
+    if session.is_muted:
+        session.is_muted = session.is_silent = False
     session.is_authenticated = not dialect.settings.password
     return b"+RESET\r\n"
 
@@ -123,7 +126,7 @@ def _hello(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
         raise Refusal(HELLO_NOAUTH)
     if greeting.name is not None:
         session.name = greeting.name
-    session.protocol = greeting.protocol
+    dialect.switchboard.speak(session, greeting.protocol)
     facts = [bulk(b"server"), bulk(b"redis"), bulk(b"version"), bulk(about.VERSION)]
     facts += [bulk(b"proto"), integer(session.protocol), bulk(b"id"), integer(session.client.number)]
     facts += [bulk(b"mode"), bulk(b"standalone"), bulk(b"role"), bulk(b"master"), bulk(b"modules"), array([])]

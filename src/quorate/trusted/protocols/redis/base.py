@@ -125,7 +125,12 @@ class Call:
 
 
 class Transform(Form):
-    """What happens to the agreed reply of one slot before its client gets it."""
+    """What happens to the agreed reply of one slot before its client gets it.
+
+    `behind` is what its client is told beside, directly behind the reply: inside EXEC's there is no room for it.
+    """
+
+    behind: bytes = b""
 
     def tell(self, reply: bytes, dialect: "Dialect", now: int, effects: list[Effect]) -> bytes:
         """The reply for the client; `reply` is canonical. What follows beside it is appended to `effects`."""
@@ -235,8 +240,11 @@ class Dialect(Protocol):
         """The client waits: nothing that it asks later is looked at until `resume`."""
         session.client.is_waiting = True
 
-    def resume(self, session: Session, answer: bytes, now: int, effects: list[Effect]) -> None:
-        """The client's wait is over: give it `answer`, and go on with what it asked meanwhile."""
+    def resume(self, session: Session, answer: bytes, now: int, effects: list[Effect], after: int = 0) -> None:
+        """The client's wait is over: give it `answer`, and go on with what it asked meanwhile.
+
+        The answer's place is that of the slot just decided, or behind publication `after`.
+        """
         raise NotImplementedError
 
     def touched(self, database: int, keys: list[bytes], now: int, effects: list[Effect]) -> None:
@@ -244,9 +252,9 @@ class Dialect(Protocol):
         raise NotImplementedError
 
     def answer(self, session: Session, data: bytes, effects: list[Effect]) -> None:
-        """The coordinator's own answer to the present request of `session`, after all that it is owed."""
+        """The coordinator's own answer to the present request of `session`, after all that it is owed or is to hear."""
         if not session.is_silent:
-            effects.append(Answer(session.client, data))
+            effects.append(Answer(session.client, data, self.switchboard.last_heard(session)))
 
 
 # How a call is served, by treatment. A compiler runs when its slot is being ordered, inside EXEC too. A planner appends

@@ -8,20 +8,21 @@ meanwhile is remembered, and tried after a null reply. Who got something leaves,
 one write may bring several elements. Attempts that move elements wake the clients of their destination when they
 succeed, so that null attempts never wake each other for ever.
 
-Timeouts are kept here. One that passes while an attempt is under way is decided by its reply.
+Timeouts are kept here. One that passes while an attempt is under way is decided by its reply. When the quorum is lost,
+and nothing is done about it, nobody waits any more.
 """
 
 import heapq
 
 from ...changes import UNKNOWN
 from ...limits import Limits
-from ...span import Effect
+from ...span import Answer, Effect
 from .arguments import integer_argument, timeout_seconds
 from .base import Call, Compiled, Compiler, Dialect, Planner, Refusal, Transform
 from .framing import encode_request
 from .plan import plain, together
 from .session import Session
-from .values import array, elements, is_error, is_null, null_array, value_end
+from .values import array, elements, error, is_error, is_null, null_array, value_end
 
 WRONG_TYPE = b"-WRONGTYPE"
 # What a parked key costs beside its bytes.
@@ -210,21 +211,40 @@ class Parking:
         if number is not None:
             self._remove(self._parked[number])
 
-    def next_ns(self) -> int:
-        """When the next wait ends (ns), or 0."""
+    def next_ns(self, is_lost: bool = False) -> int:
+        """When the next wait ends (ns), or 0. When the cell `is_lost`, that is long past."""
+        if is_lost and self._parked:
+            return 1
         deadlines = self._deadlines
         while deadlines and deadlines[0][1] not in self._parked:
             heapq.heappop(deadlines)
         return deadlines[0][0] if deadlines else 0
 
-    def expire(self, dialect: Dialect, now: int, effects: list[Effect]) -> None:
-        """End the waits whose time has passed: null, unless an attempt is under way."""
+    def expire(self, dialect: Dialect, now: int, effects: list[Effect], lost: str = "") -> None:
+        """End the waits whose time has passed: null, unless an attempt is under way. With `lost`, end all others."""
         while 0 < self.next_ns() <= now:
             parked = self._parked[heapq.heappop(self._deadlines)[1]]
             parked.is_expired = True
             if not parked.is_trying:
+                session = parked.session
                 self._remove(parked)
-                dialect.resume(parked.session, null_array(parked.session.protocol), now, effects)
+                after = dialect.switchboard.last_heard(session)
+                dialect.resume(session, null_array(session.protocol), now, effects, after)
+        if lost:
+            self._refuse(error(f"NOQUORUM {lost}"), dialect, now, effects)
+
+    def _refuse(self, answer: bytes, dialect: Dialect, now: int, effects: list[Effect]) -> None:
+        """Nothing will be decided: all are told, for what they asked meanwhile too. An attempt's slot tells its own."""
+        for parked in list(self._parked.values()):
+            if parked.is_trying:
+                continue
+            self._remove(parked)
+            session = parked.session
+            waiting = len(session.queue)
+            session.queue.clear()
+            dialect.resume(session, answer, now, effects, dialect.switchboard.last_heard(session))
+            if not session.is_muted:
+                effects.extend(Answer(session.client, answer) for _ in range(waiting))
 
     def tried(self, dialect: Dialect, parked: Parked, answer: bytes | None, now: int, effects: list[Effect]) -> None:
         """An attempt ended with this answer for its client; None: there is nothing yet."""

@@ -17,7 +17,7 @@ from ...limits import Limits
 from ...protocol import Scanner
 from ...span import Answer, Close, Continue, Effect, Span
 from . import answers, blocking, cursors, expiry, lexical_ranges, pubsub, sampling, scores, scripting, sorting, streams
-from .allow_list import SUBSCRIBING, check, look_up, shown_name
+from .allow_list import BEFORE_AUTH, NO_ROOM, NO_ROOM_TO_REAP, SUBSCRIBING, check, look_up, shown_name
 from .base import (
     Call,
     Command,
@@ -81,6 +81,8 @@ class RedisProtocol(StatefulDialect):
         self.watchers = Watchers(limits)
         self.is_memory_full = False
         self.is_journal_full = False
+        # Whether not even what expires can be written down any more.
+        self.is_journal_spent = False
         self._is_short = False
         self._table = commands()
         restrict(self._table, settings)
@@ -102,9 +104,10 @@ class RedisProtocol(StatefulDialect):
         self.is_memory_full = is_full
         self._is_short = self.is_memory_full or self.is_journal_full
 
-    def journal_measured(self, is_full: bool) -> None:
-        """Whether writes are to be refused."""
+    def journal_measured(self, is_full: bool, is_spent: bool) -> None:
+        """Whether writes are to be refused, and whether no key can be reaped either."""
         self.is_journal_full = is_full
+        self.is_journal_spent = is_spent
         self._is_short = self.is_memory_full or self.is_journal_full
 
     def setup(self) -> tuple[bytes, int]:
@@ -167,7 +170,7 @@ class RedisProtocol(StatefulDialect):
             requests = session.framer.feed(data)
         except RequestFault as broken:
             requests, fault = broken.requests, broken.answer
-        effects: list[Effect] = [Answer(client, answer) for _ in requests]
+        effects: list[Effect] = [] if session.is_muted else [Answer(client, answer) for _ in requests]
         self._end_if_broken(session, fault, effects)
         return effects
 
@@ -186,8 +189,8 @@ class RedisProtocol(StatefulDialect):
         if not session.is_over:
             session.is_over = True
             session.settle()
-            effects.append(Answer(session.client, fault or error("ERR quorate: too many incomplete requests")))
-            effects.append(Close(session.client))
+            answer = fault or error("ERR quorate: too many incomplete requests")
+            effects += (Answer(session.client, answer, self.switchboard.last_heard(session)), Close(session.client))
 
     def _session(self, client: Client) -> Session:
         session = client.session
@@ -211,7 +214,7 @@ class RedisProtocol(StatefulDialect):
                 or not session.is_ordinary
                 or not (command.is_plain or len(arguments) == command.plain_arity)
                 or not command.fits(len(arguments))
-                or (self._is_short and command.is_write)
+                or (self._is_short and (command.is_write or self.is_journal_spent))
                 or (command.is_scoring and may_hold_minus_zero(request.raw))
             ):
                 span = None
@@ -239,6 +242,8 @@ class RedisProtocol(StatefulDialect):
         try:
             command = look_up(self._table, request.arguments)
             check(session, command, len(request.arguments), self.is_memory_full, self.is_journal_full)
+            if self.is_journal_spent and self._is_reap_due(now) and command.name not in BEFORE_AUTH:
+                raise Refusal(NO_ROOM_TO_REAP)
             call = Call(session, command, request.arguments, request.raw, now)
             if session.transaction is not None and command.name not in UNQUEUED:
                 self._queue(session, call, effects)
@@ -321,19 +326,23 @@ class RedisProtocol(StatefulDialect):
             self._touch(database, keys, now, effects)
 
     def _reap(self, now: int, effects: list[Effect]) -> None:
-        due = self.deadlines.next_ns()
-        if due and due <= now:
+        if self._is_reap_due(now) and not self.is_journal_spent:
             effects.extend(expiry.reap_spans(self, now))
+
+    def _is_reap_due(self, now: int) -> bool:
+        due = self.deadlines.next_ns()
+        return 0 < due <= now
 
     # Plans.
 
-    def resume(self, session: Session, answer: bytes, now: int, effects: list[Effect]) -> None:
+    def resume(self, session: Session, answer: bytes, now: int, effects: list[Effect], after: int = 0) -> None:
         """A plan ended: its answer, then what its client asked meanwhile."""
         client = session.client
         client.is_waiting = False
         if client.is_gone:
             return
-        self.answer(session, answer, effects)
+        if not session.is_silent:
+            effects.append(Answer(client, answer, after))
         requests = list(session.queue)
         session.queue.clear()
         self._take(session, requests, now, effects)
@@ -415,7 +424,7 @@ class RedisProtocol(StatefulDialect):
     def _reset(self, session: Session) -> None:
         self._drop_transaction(session)
         self.watchers.forget(session)
-        self.switchboard.left(session)
+        self.switchboard.end(session)
 
     def _exec(self, call: Call, effects: list[Effect]) -> None:
         session = call.session
@@ -432,6 +441,8 @@ class RedisProtocol(StatefulDialect):
             self.answer(session, null_array(session.protocol), effects)
         elif not transaction.queued:
             self.answer(session, EMPTY_ARRAY, effects)
+        elif self.is_journal_full and any(queued.command.is_write for queued in transaction.queued):
+            self.answer(session, Refusal(NO_ROOM).answer, effects)
         else:
             self._order_transaction(session, transaction.queued, call.now, effects)
 
@@ -473,15 +484,16 @@ class RedisProtocol(StatefulDialect):
 
     # Time.
 
-    def next_deadline(self) -> int:
+    def next_deadline(self, is_lost: bool = False) -> int:
         """When keys expire, parked clients give up or cursors are forgotten (ns), or 0."""
-        deadlines = (self.deadlines.next_ns(), self.parking.next_ns(), self.cursors.next_ns())
+        reaps_at = 0 if self.is_journal_spent else self.deadlines.next_ns()
+        deadlines = (reaps_at, self.parking.next_ns(is_lost), self.cursors.next_ns())
         return min((due for due in deadlines if due), default=0)
 
-    def woken(self, now: int) -> list[Effect]:
+    def woken(self, now: int, lost: str = "") -> list[Effect]:
         """Expire keys, waits and cursors."""
         effects: list[Effect] = []
         self._reap(now, effects)
-        self.parking.expire(self, now, effects)
+        self.parking.expire(self, now, effects, lost)
         self.cursors.expire(now)
         return effects

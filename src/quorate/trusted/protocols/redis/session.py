@@ -38,9 +38,15 @@ class Session:
         self.transaction: Transaction | None = None
         self.watched: dict[tuple[int, bytes], None] = {}
         self.is_dirty = False
-        self.channels: dict[bytes, None] = {}
-        self.patterns: dict[bytes, None] = {}
-        self.shard_channels: dict[bytes, None] = {}
+        # Its subscriptions' numbers, by what it is subscribed to.
+        self.channels: dict[bytes, int] = {}
+        self.patterns: dict[bytes, int] = {}
+        self.shard_channels: dict[bytes, int] = {}
+        # The last publications that were ordered before it was subscribed to anything, and while something was ended.
+        self.subscribed_at = 0
+        self.hears_until = 0
+        # The protocol versions that it spoke before, each with the last publication that is told in it.
+        self.spoken: deque[tuple[int, int]] = deque()
         # CLIENT REPLY: OFF mutes, SKIP counts down over the next request. `is_silent` holds for the present one.
         self.is_muted = False
         self.skips = 0
@@ -60,6 +66,13 @@ class Session:
     def subscriptions(self) -> int:
         """How many channels and patterns it is subscribed to."""
         return len(self.channels) + len(self.patterns) + len(self.shard_channels)
+
+    def protocol_at(self, published: int) -> int:
+        """The protocol version in which it is told this publication."""
+        for until, protocol in self.spoken:
+            if published <= until:
+                return protocol
+        return self.protocol
 
     def settle(self) -> None:
         """Note whether plain requests need no second look: call it after any change of state."""

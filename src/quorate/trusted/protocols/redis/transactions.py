@@ -55,15 +55,29 @@ class Execution(Transform):
         if len(results) != len(self._compiled) + self._hidden:
             return self._told_failure(answer, dialect, now, effects)
         told: list[bytes] = []
+        behind: list[bytes] = []
         for index, one in enumerate(self._compiled):
             result = results[index]
-            told.append(result if one.transform is None else one.transform.tell(result, dialect, now, effects))
-        return array(told)
+            if one.transform is None:
+                told.append(result)
+                continue
+            told.append(one.transform.tell(result, dialect, now, effects))
+            behind.append(one.transform.behind)
+        return array(told) + b"".join(behind)
+
+    def failed(self, answer: bytes, dialect: Dialect, now: int, effects: list[Effect]) -> None:
+        """Nobody knows what it did, nor what any request in it did."""
+        for one in self._compiled:
+            if one.transform is not None:
+                one.transform.failed(answer, dialect, now, effects)
 
     def _told_failure(self, answer: bytes, dialect: Dialect, now: int, effects: list[Effect]) -> bytes:
         """The replicas refused the transaction as a whole, and each request in it with that."""
+        if not is_error(answer):
+            self.failed(answer, dialect, now, effects)
+            return answer
         for one in self._compiled:
-            if one.transform is not None and is_error(answer):
+            if one.transform is not None:
                 one.transform.tell(answer, dialect, now, effects)
         return answer
 
