@@ -281,10 +281,16 @@ def test_a_wait_ends_with_its_client_and_nobody_elses(cell: RunningCell) -> None
 
 
 def narrow() -> Document:
-    """A cell that keeps little for clients that do not read."""
+    """A cell that keeps little for clients that do not read.
+
+    It is asked for much more at once than a busy machine's slowest store says in half a second: such a store is waited
+    for, where by default it would be replaced.
+    """
     return example(
         "kv",
         "process",
+        throttle_ns_max=60_000_000_000,
+        lag_ns_max=60_000_000_000,
         reply_bytes_max=MIB,
         client_output_bytes_max=4 * MIB,
         clients_output_bytes_max=8 * MIB,

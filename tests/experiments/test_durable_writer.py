@@ -8,7 +8,15 @@ from typing import cast
 import pytest
 
 from quorate.experiments.client import Connection, ErrorReply, Reply
-from quorate.experiments.durable_writer import LIST_LENGTH_MAX, Harm, Writer
+from quorate.experiments.durable_writer import (
+    LIST_LENGTH_MAX,
+    LONG_BYTES_MAX,
+    LONG_BYTES_MIN,
+    LONG_EVERY,
+    Harm,
+    Writer,
+    string_of,
+)
 
 Request = tuple[bytes, ...]
 
@@ -124,6 +132,16 @@ def test_a_long_list_begins_anew_and_is_still_looked_at() -> None:
     assert looked(store, writer, harm) == (1, 0, 0, 0)
 
 
+def test_now_and_then_a_string_is_long() -> None:
+    assert string_of(LONG_EVERY + 1) == b"%d" % (LONG_EVERY + 1)
+    long = [string_of(number) for number in range(LONG_EVERY, 100 * LONG_EVERY, LONG_EVERY)]
+    assert all(LONG_BYTES_MIN < len(text) <= LONG_BYTES_MAX + 10 for text in long)
+    store, writer, harm = written(400, 0)
+    assert writer._done["string"] > LONG_EVERY
+    store.values[b"w:string"] = string_of(writer._done["string"])
+    assert looked(store, writer, harm) == (0, 0, 0, 0), harm.troubles
+
+
 def fall_back(store: Store) -> None:
     store.values[b"w:counter"] = b"%d" % (int(store.values[b"w:counter"]) - 2)
 
@@ -148,6 +166,10 @@ def tear_the_pair(store: Store) -> None:
     store.values[b"w:pair:right"] = b"%d" % (int(store.values[b"w:pair:right"]) - 1)
 
 
+def tear_the_string(store: Store) -> None:
+    store.values[b"w:string"] += b":x"
+
+
 @pytest.mark.parametrize(
     ("break_it", "kinds"),
     [
@@ -157,6 +179,7 @@ def tear_the_pair(store: Store) -> None:
         (repeat_the_last, {"duplicated"}),
         (leave_a_gap, {"torn", "lost"}),
         (tear_the_pair, {"torn"}),
+        (tear_the_string, {"torn"}),
     ],
 )
 def test_a_broken_promise_is_seen(break_it: Callable[[Store], None], kinds: set[str]) -> None:

@@ -60,6 +60,26 @@ def test_the_shared_counter_gives_each_number_once_and_leaves_none_out() -> None
     assert not shared.accepts(b"3")
 
 
+def test_a_refusal_explains_one_number_that_nobody_got() -> None:
+    shared = SharedCounter()
+    shared.refused()
+    assert shared.missing() == 0
+    assert shared.accepts(4)
+    assert shared.missing() == 2
+
+
+def test_what_a_refused_request_named_is_not_relied_on_any_more() -> None:
+    model = Model("x", SharedCounter(), 7)
+    named: set[bytes] = set()
+    for _ in range(300):
+        steps = model.draw(5)
+        asked = {step.arguments[1] for step in steps if len(step.arguments) > 1}
+        assert not asked & named
+        # The one key that is always set before it is looked at, and the one that all share.
+        named |= asked - {b"x:deadline", SharedCounter.KEY}
+        model.refused(steps)
+
+
 @pytest.mark.needs("redis-server")
 def test_a_real_server_is_always_right(tmp_path: Path) -> None:
     async def converse(port: int) -> None:

@@ -14,6 +14,10 @@ from .client import Connection, ErrorReply, Reply
 PIECE_WRITES_MAX = 8
 LIST_LENGTH_MAX = 200
 TROUBLES_TOLD_MAX = 10
+# Now and then a string is long, so that the journal's segments roll over, and much is to be read at a start.
+LONG_EVERY = 16
+LONG_BYTES_MIN = 50_000
+LONG_BYTES_MAX = 1_000_000
 
 COUNTER, LIST, STRING, PAIR = "counter", "list", "string", "pair"
 REGISTERS = (COUNTER, LIST, STRING, PAIR)
@@ -90,7 +94,7 @@ class Writer:
             case "list":
                 return [(b"RPUSH", key, text)]
             case "string":
-                return [(b"SET", key, text)]
+                return [(b"SET", key, string_of(number))]
             case _:
                 return [(b"MULTI",), (b"INCR", key + b":left"), (b"INCR", key + b":right"), (b"EXEC",)]
 
@@ -175,7 +179,10 @@ class Writer:
         if left != right:
             self._harm.note("torn", f"the pair of {self._name} is {left} and {right}")
         length = self._check_list(self._key(LIST), self._before, numbers)
-        return {COUNTER: _number(counter), STRING: _number(string), PAIR: left, LIST: self._before + length}
+        last = _number(string.partition(b":")[0]) if isinstance(string, bytes) else 0
+        if last and string != string_of(last):
+            self._harm.note("torn", f"the string {last} of {self._name} is not what was written")
+        return {COUNTER: _number(counter), STRING: last, PAIR: left, LIST: self._before + length}
 
     async def _look_back(self, connection: Connection, full: tuple[int, int, int]) -> None:
         epoch, before, last = full
@@ -194,6 +201,14 @@ class Writer:
         elif found != list(range(before + 1, before + 1 + len(found))):
             self._harm.note("torn", f"{key!r} holds {found}")
         return len(found)
+
+
+def string_of(number: int) -> bytes:
+    """What is written as a register's `number`-th string."""
+    text = b"%d" % number
+    if number % LONG_EVERY:
+        return text
+    return text + b":" + b"x" * (LONG_BYTES_MIN + number * 7919 % (LONG_BYTES_MAX - LONG_BYTES_MIN + 1))
 
 
 def _number(reply: Reply) -> int:

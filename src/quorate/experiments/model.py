@@ -58,6 +58,7 @@ class SharedCounter:
 
     def __init__(self) -> None:
         self._given: set[int] = set()
+        self._doubtful = 0
 
     def accepts(self, reply: Reply) -> bool:
         """Whether this number was given to nobody before; from now on it was."""
@@ -66,9 +67,16 @@ class SharedCounter:
         self._given.add(reply)
         return True
 
+    def refused(self) -> None:
+        """Somebody got no number: one may have been counted for nobody."""
+        self._doubtful += 1
+
     def missing(self) -> int:
-        """How many numbers below the largest were given to nobody."""
-        return max(self._given, default=0) - len(self._given)
+        """How many numbers below the largest were given to nobody, beyond those that refusals may explain."""
+        return max(max(self._given, default=0) - len(self._given) - self._doubtful, 0)
+
+
+SHARED_STEP = (b"INCR", SharedCounter.KEY)
 
 
 class Model:
@@ -85,6 +93,8 @@ class Model:
         self._sets: dict[bytes, set[bytes]] = {}
         self._rankings: dict[bytes, dict[bytes, int]] = {}
         self._briefs = 0
+        # Keys of which nobody knows what they hold, since a write to them was refused.
+        self._given_up: set[bytes] = set()
         # What may be drawn: how many requests it takes at most, and how often it comes.
         self._kinds = (
             (self._string, 1, 6),
@@ -104,8 +114,18 @@ class Model:
         kinds = [(kind, weight) for kind, size, weight in self._kinds if size <= requests_max]
         return self._random.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0]()
 
+    def refused(self, steps: list[Step]) -> None:
+        """These were not all answered: any of them may have been done, or not. Other keys take the place of theirs."""
+        for step in steps:
+            if step.arguments == SHARED_STEP:
+                self._shared.refused()
+            self._given_up.update(step.arguments[1:])
+
     def _key(self, kind: bytes) -> bytes:
-        return b"%b:%b:%d" % (self._name, kind, self._random.randrange(KEYS))
+        key = b"%b:%b:%d" % (self._name, kind, self._random.randrange(KEYS))
+        while key in self._given_up:
+            key += b":again"
+        return key
 
     def _string(self) -> list[Step]:
         key, word = self._key(b"string"), self._random.choice(WORDS)
@@ -129,7 +149,7 @@ class Model:
         return [Step((b"INCRBY", key, b"%d" % amount), exactly(self._counters[key]))]
 
     def _shared_counter(self) -> list[Step]:
-        return [Step((b"INCR", SharedCounter.KEY), self._shared.accepts)]
+        return [Step(SHARED_STEP, self._shared.accepts)]
 
     def _hash(self) -> list[Step]:
         key, field, word = self._key(b"hash"), self._random.choice(WORDS), self._random.choice(WORDS)

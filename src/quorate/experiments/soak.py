@@ -1,7 +1,8 @@
 """The soak: rejuvenations without end, under clients that know every right answer, while replicas are made faulty.
 
-One fault at a time, of a kind and at a replica drawn from a seed; the next begins when every seat votes again. Rebuilds
-that are asked for go on all the while: a shadow costs no vote, so that the cell is never beyond what it promises.
+One fault at a time, of a kind and at a replica drawn from a seed; the next begins when whoever it may have hit is gone,
+and every seat votes again. Rebuilds that are asked for go on all the while: a shadow costs no vote, so that the cell is
+never beyond what it promises.
 """
 
 import random
@@ -167,18 +168,20 @@ class Soak:
             is_all = asked % ALL_EVERY == 0
             self._ask(None if is_all else chance.choice(self._names), "shadow-all" if is_all else "shadow")
 
-    def _ask(self, name: str | None, strategy: str) -> None:
+    def _ask(self, name: str | None, strategy: str) -> bool:
+        """Have it rebuilt, or all; whether that was done."""
         try:
             self._cell.recover(name, strategy)
         except OperatorFault as fault:
             # A seat that is being rebuilt after a fault is not rebuilt twice at once.
             self._refused[str(fault).splitlines()[0]] += 1
             time.sleep(REFUSED_PAUSE_SECONDS)
-            return
+            return False
         before = self._rejuvenations
         self._rejuvenations += len(self._names) if name is None else 1
         if self._rejuvenations // 50 > before // 50:
             self._progress(f"{self._rejuvenations} rejuvenations, {self._faults.total()} faults")
+        return True
 
     # Faults.
 
@@ -195,29 +198,27 @@ class Soak:
         watch.until(all_vote, HEAL_SECONDS_MAX, "a cell with every seat voting")
 
     def _break_once(self, watch: Watch, replica: str, fault: str) -> None:
-        before = replica_of(watch.look(), replica).rebuilds
+        before = replica_of(watch.look(), replica).pid
         if not watch.inject(replica, fault):
             return
+        after = replica_of(watch.look(), replica).pid
         self._faults[fault] += 1
         if fault in PASSING:
             self._stop.wait(PASSING_SECONDS)
         if fault == "slow":
             self._take_back(watch, replica, fault)
             return
-        if fault == "hog":
-            # It ends with the domain.
-            watch.until(lambda status: self._is_rejuvenated(replica), HEAL_SECONDS_MAX, f"a rebuild of {replica}")
+        # A hog ends with the domain. And where a successor took the seat meanwhile, the fault may be the successor's:
+        # a rebuild that ends does not say that the fault has gone, but one that begins now does.
+        if fault == "hog" or after not in (before, None):
+            what = f"a rebuild of {replica}"
+            watch.until(lambda status: self._ask(replica, "shadow") or None, HEAL_SECONDS_MAX, what)
 
         def healed(status: CellSnapshot) -> bool | None:
             seat = replica_of(status, replica)
-            return (seat.role == VOTING and seat.rebuilds > before) or None
+            return (seat.role == VOTING and seat.pid not in (before, None)) or None
 
         watch.until(healed, HEAL_SECONDS_MAX, f"the recovery of {replica} from {fault}")
-
-    def _is_rejuvenated(self, replica: str) -> bool | None:
-        before = self._rejuvenations
-        self._ask(replica, "shadow")
-        return self._rejuvenations > before or None
 
     def _take_back(self, watch: Watch, replica: str, fault: str) -> None:
         """End a drill, unless the replica under it was exchanged meanwhile."""

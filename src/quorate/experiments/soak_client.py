@@ -72,12 +72,20 @@ class Ledger:
         self._list = name + b":ledger:list"
         self._count = 0
         self._numbers: list[int] = []
+        self._deleted: list[int] = []
         self._next = 0
+        # What may be there instead, since the last write to it was refused; None where that is not in doubt.
+        self._other_count: int | None = None
+        self._other_numbers: list[int] | None = None
 
     def step(self, chance: random.Random) -> Step:
-        """The next request: a count, a number at the list's end, or a look at all of it."""
+        """The next request: a count, a number at the list's end, or a look, first at what is in doubt."""
+        if self._other_count is not None:
+            return self._look_at_count()
+        if self._other_numbers is not None:
+            return self._look_at_numbers()
         if len(self._numbers) >= LIST_LENGTH_MAX:
-            self._numbers = []
+            self._deleted, self._numbers = self._numbers, []
             return Step((b"DEL", self._list), exactly(1))
         match chance.randrange(4):
             case 0 | 1:
@@ -92,12 +100,40 @@ class Ledger:
 
     def audit(self) -> list[Step]:
         """Requests whose replies hold everything that was ever written and not deleted."""
-        numbers: list[Reply] = [b"%d" % number for number in self._numbers]
-        count = b"%d" % self._count if self._count else None
-        return [
-            Step((b"GET", self._counter), exactly(count)),
-            Step((b"LRANGE", self._list, b"0", b"-1"), exactly(numbers)),
-        ]
+        return [self._look_at_count(), self._look_at_numbers()]
+
+    def refused(self, step: Step) -> None:
+        """The last step was answered with an error: if it was a write, it may have been done all the same, or not."""
+        match step.arguments[0]:
+            case b"INCR":
+                self._other_count = self._count - 1
+            case b"RPUSH":
+                self._other_numbers = self._numbers[:-1]
+            case b"DEL":
+                self._other_numbers = self._deleted
+
+    def _look_at_count(self) -> Step:
+        def accepts(reply: Reply) -> bool:
+            """Whichever of the two it is, from now on it is that."""
+            if self._other_count is not None and reply == _as_text(self._other_count):
+                self._count = self._other_count
+            if reply != _as_text(self._count):
+                return False
+            self._other_count = None
+            return True
+
+        return Step((b"GET", self._counter), accepts)
+
+    def _look_at_numbers(self) -> Step:
+        def accepts(reply: Reply) -> bool:
+            if self._other_numbers is not None and reply == _as_texts(self._other_numbers):
+                self._numbers = self._other_numbers
+            if reply != _as_texts(self._numbers):
+                return False
+            self._other_numbers = None
+            return True
+
+        return Step((b"LRANGE", self._list, b"0", b"-1"), accepts)
 
     def blame(self, step: Step, reply: Reply) -> str:
         """What a wrong reply to one of our steps means: `lost`, `duplicated`, or just `wrong`."""
@@ -109,6 +145,14 @@ class Ledger:
         if told_count is None or step.arguments[0] == b"DEL":
             return "wrong"
         return "lost" if told_count < expected else "duplicated"
+
+
+def _as_text(count: int) -> Reply:
+    return b"%d" % count if count else None
+
+
+def _as_texts(numbers: list[int]) -> Reply:
+    return [b"%d" % number for number in numbers]
 
 
 class Client:
@@ -137,20 +181,41 @@ class Client:
 
     async def _one_turn(self) -> None:
         if self._random.random() < LEDGER_SHARE:
-            await self._ask(self._ledger.step(self._random), self._ledger)
+            step = self._ledger.step(self._random)
+            if not await self._ask(step, self._ledger):
+                self._ledger.refused(step)
             return
-        for step in self._model.draw(8):
-            await self._ask(step, None)
+        steps = self._model.draw(8)
+        is_answered = False
+        try:
+            is_answered = await self._ask_all(steps)
+        finally:
+            if not is_answered:
+                self._model.refused(steps)
+
+    async def _ask_all(self, steps: list[Step]) -> bool:
+        """Ask these, up to the first that is answered with an error; whether there was none."""
+        for step in steps:
+            if not await self._ask(step, None):
+                # Of a transaction that broke off, nothing may be left for the next request to be queued in.
+                self._connection.send([(b"DISCARD",)])
+                await self._reply()
+                return False
             if step.pause:
                 await asyncio.sleep(step.pause)
+        return True
 
-    async def _ask(self, step: Step, ledger: Ledger | None) -> None:
+    async def _reply(self) -> Reply:
+        async with asyncio.timeout(REPLY_SECONDS_MAX):
+            return await self._connection.reply()
+
+    async def _ask(self, step: Step, ledger: Ledger | None) -> bool:
+        """Whether it was answered, rightly or not, and not with an error."""
         findings = self._findings
         findings.requests += 1
         sent = time.perf_counter()
-        async with asyncio.timeout(REPLY_SECONDS_MAX):
-            self._connection.send([step.arguments])
-            reply = await self._connection.reply()
+        self._connection.send([step.arguments])
+        reply = await self._reply()
         taken = time.perf_counter() - sent
         if taken > findings.latencies.max_seconds:
             # For whoever looks for it in the cell's log.
@@ -158,12 +223,13 @@ class Client:
             findings.slowest = f"{b' '.join(step.arguments[:2])!r}, {taken * 1_000:.0f} ms, answered at {ended}"
         findings.latencies.add(taken)
         if step.accepts(reply):
-            return
+            return True
         kind = "failed" if isinstance(reply, ErrorReply) else "wrong"
         if kind == "wrong" and ledger is not None:
             kind = ledger.blame(step, reply)
         setattr(findings, kind, getattr(findings, kind) + 1)
         findings.tell(f"{kind}: {b' '.join(step.arguments)!r} was answered {reply!r}")
+        return kind != "failed"
 
 
 async def work(port: int, number: int, connections: int, seed: int) -> Findings:
