@@ -43,11 +43,12 @@ def test_a_private_directory_is_closed_to_others(tmp_path: Path) -> None:
     assemble.private_directory(tmp_path / "a" / "b")
 
 
-def test_a_replica_that_never_becomes_ready_fails_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It runs, and listens to nobody: its output is quoted, and nothing of the others is left."""
+def test_replicas_that_never_become_ready_fail_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run, and listen to nobody: their output is quoted, and nothing of the others is left."""
     monkeypatch.setattr(boot, "BOOT_SECONDS_MAX", 2.0)
     document = example("kv", "process")
-    document["variant"][1] |= {"program": "sh", "args": ["-c", "echo still thinking; sleep 1000"]}
+    for variant in document["variant"][1:]:
+        variant |= {"program": "sh", "args": ["-c", "echo still thinking; sleep 1000"]}
     notices: list[Notice] = []
 
     async def start(config: Config) -> None:

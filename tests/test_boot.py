@@ -1,12 +1,11 @@
 """Booting a replica: it is asked until it answers, and ended again when it does not in time."""
 
 import asyncio
-import errno
 
 import pytest
 
 from quorate import boot
-from quorate.boot import first_fault, recipe
+from quorate.boot import recipe
 from quorate.domains import interpreter
 from quorate.domains.fake import FakeDomain
 from quorate.trusted.errors import OperatorFault
@@ -97,14 +96,6 @@ def test_a_domain_that_cannot_be_started_says_why() -> None:
             await boot.boot("a", FakeDomain(Service(), "no such program"), PROBE)
 
     asyncio.run(scene())
-
-
-def test_the_first_fault_is_the_operators() -> None:
-    fault = OperatorFault("wrong", "do right")
-    inner = ExceptionGroup("inner", [OSError(errno.EIO, "io"), fault])
-    assert first_fault(ExceptionGroup("outer", [ValueError("x"), inner])) is fault
-    bug = ValueError("a bug")
-    assert first_fault(ExceptionGroup("outer", [bug])) is bug
 
 
 def test_only_python_services_may_read_the_interpreter() -> None:

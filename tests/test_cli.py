@@ -24,8 +24,8 @@ from quorate.observe.snapshot import (
     CellSnapshot,
     CheckpointSnapshot,
     JournalSnapshot,
-    RecoveringSnapshot,
     ReplicaSnapshot,
+    ShadowSnapshot,
 )
 from quorate.trusted.errors import BrokenInvariant, OperatorFault
 from quorate.trusted.messages import Cause, Dissented
@@ -47,7 +47,7 @@ class Result:
 
 
 Command = Callable[..., Result]
-STAGES = [("booting", 0.0), ("restoring", 0.0), ("restoring", 0.37), ("restoring", 0.84), ("catching_up", 1.0)]
+STAGES = [("booting", 0.0), ("restoring", 0.0), ("restoring", 0.37), ("restoring", 0.84), ("catching_up", 0.0)]
 
 
 @pytest.fixture
@@ -121,7 +121,6 @@ class FakeCell:
             exposure_seconds=600,
             checkpoint=CheckpointSnapshot(6, 4.0),
             journal=JournalSnapshot("always", 7),
-            recovering=(RecoveringSnapshot("b", "catching_up", 0.25),),
             warnings=("drills are on",),
             replicas=(
                 ReplicaSnapshot(
@@ -137,8 +136,10 @@ class FakeCell:
                     cause=HOSTILE.decode(),
                     convictions=2,
                     rebuilds=1,
-                    last_rebuild=90,
+                    last_rebuild_seconds=90,
                     last_recovery_seconds=1.25,
+                    shadow=ShadowSnapshot("x", "restoring", 0.25),
+                    retiring=1,
                 ),
             ),
         ).to_json()
@@ -219,7 +220,7 @@ def test_doctor_says_what_is_missing_and_what_it_costs(quorate: Command) -> None
     result = quorate("doctor", "--json")
     findings = {finding["name"]: finding for finding in json.loads(result.out)["findings"]}
     assert result.err == ""
-    assert {"Python", "bubblewrap", "user namespaces", "memory", "redis-server"} <= findings.keys()
+    assert {"Python", "bubblewrap", "user namespaces", "memory", "redis-server", "C compiler"} <= findings.keys()
     assert all(finding["costs"] for finding in findings.values())
     table = quorate("doctor").out
     assert all(name in table for name in findings)
@@ -236,13 +237,13 @@ def test_status_shows_every_replica(quorate: Command, cell: FakeCell) -> None:
     assert "[bold]x[/bold]" in result.out, "what others wrote is not markup"
     for word in ("checkpoint at slot 6, 4 s ago", "journal always, on disk up to slot 7", "exposed for 10 min"):
         assert word in result.out
-    for word in ("catching up 25%", "1 min 30 s ago", "1.25 s"):
+    for word in ("x restoring 25%, 1 retiring", "1 min 30 s ago", "1.25 s"):
         assert word in result.out
 
 
 def test_status_of_a_cell_that_keeps_nothing(quorate: Command, cell: FakeCell) -> None:
     assert isinstance(cell.status, dict)
-    cell.status |= {"checkpoint": {"slot": 0}, "journal": {"sync": "off"}, "recovering": []}
+    cell.status |= {"checkpoint": {"slot": 0}, "journal": {"sync": "off"}}
     assert "no checkpoint yet; journal off; exposed for 10 min" in quorate("status", "--cell", cell.name).out
 
 
@@ -252,7 +253,8 @@ def test_status_json_is_what_the_cell_said(quorate: Command, cell: FakeCell) -> 
 
 
 @pytest.mark.parametrize(
-    "status", [None, [], {}, {"name": "x"}, {"replicas": 3}, {"checkpoint": 3}, {"recovering": [3]}, {"journal": None}]
+    "status",
+    [None, [], {}, {"name": "x"}, {"replicas": 3}, {"checkpoint": 3}, {"replicas": [{"shadow": 3}]}, {"journal": None}],
 )
 def test_a_status_that_cannot_be_read_is_an_error(quorate: Command, cell: FakeCell, status: object) -> None:
     cell.status = status
@@ -383,13 +385,17 @@ def test_no_evidence_is_said(quorate: Command, cell: FakeCell) -> None:
     assert json.loads(quorate("evidence", "--cell", cell.name, "--json").out)["dissents"] == []
 
 
-def test_evidence_of_a_cell_that_has_ended_is_found_by_name(
+def test_evidence_of_a_cell_that_has_ended_is_found_by_name_or_directory(
     quorate: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"ended-{secrets.token_hex(4)}"
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    record(tmp_path / "quorate" / name)
-    assert len(json.loads(quorate("evidence", "--cell", name, "--json").out)["dissents"]) == 2
+    directory = tmp_path / "quorate" / name
+    record(directory)
+    monkeypatch.chdir(directory.parent)
+    for cell in (name, str(directory), f"./{name}"):
+        found = json.loads(quorate("evidence", "--cell", cell, "--json").out)
+        assert (found["cell"], len(found["dissents"])) == (name, 2)
 
 
 def test_unreadable_evidence_is_an_error(quorate: Command, cell: FakeCell, state: Path) -> None:
@@ -512,16 +518,16 @@ def test_run_reports_stages_in_the_log_and_readiness_on_stdout(
     path = tmp_path / "x.toml"
     path.write_text(PROCESSES)
 
-    def run(config: Config, on_progress: Callable[[str, str], None]) -> int:
+    def run(config: Config, on_progress: Callable[[str, str], None], left_out: int) -> int:
         on_progress("a", "booting")
         on_progress("", "draining")
-        on_progress("", "serving")
+        on_progress("", "serving redis on 127.0.0.1:7379 with a (a), b (empty), c (c)")
         return 0
 
     fake("quorate.observe.service", run=run)
     result = quorate("run", str(path))
     assert result.code == 0
-    assert result.out == "cell x is serving redis on 127.0.0.1:7379 with a (a), b (b), c (c)\n"
+    assert result.out == "cell x is serving redis on 127.0.0.1:7379 with a (a), b (empty), c (c)\n"
     assert "replica=a" in result.err
     assert "stage=booting" in result.err
     assert "domain process is no isolation" in result.err
@@ -533,7 +539,7 @@ def test_run_reports_stages_in_the_log_and_readiness_on_stdout(
 def test_errors_of_a_running_cell_are_said(
     quorate: Command, fake: Callable[..., None], error: Exception, code: int
 ) -> None:
-    def run(config: Config, on_progress: Callable[[str, str], None]) -> int:
+    def run(config: Config, on_progress: Callable[[str, str], None], left_out: int) -> int:
         raise error
 
     fake("quorate.observe.service", run=run)
@@ -543,7 +549,7 @@ def test_errors_of_a_running_cell_are_said(
 
 
 def test_an_interrupt_is_no_traceback(quorate: Command, fake: Callable[..., None]) -> None:
-    def run(config: Config, on_progress: Callable[[str, str], None]) -> int:
+    def run(config: Config, on_progress: Callable[[str, str], None], left_out: int) -> int:
         raise KeyboardInterrupt
 
     fake("quorate.observe.service", run=run)
@@ -555,7 +561,7 @@ def test_an_interrupt_is_no_traceback(quorate: Command, fake: Callable[..., None
 ON_A_TERMINAL = """
 import sys, types, structlog
 module = sys.modules["quorate.observe.service"] = types.ModuleType("quorate.observe.service")
-def run(config, on_progress):
+def run(config, on_progress, left_out):
     import threading
     for replica in config.replicas:
         on_progress(replica.name, "booting")
@@ -577,9 +583,7 @@ def test_on_a_terminal_progress_is_shown_while_replicas_boot() -> None:
         os.close(inside)
         shown = all_of(terminal)
         assert process.stdout is not None
-        assert process.stdout.read() == (
-            b"cell kv is serving redis on 127.0.0.1:1234 with a (dictionary), b (sqlite), c (log)\n"
-        )
+        assert process.stdout.read() == (b"cell kv is serving redis on 127.0.0.1:1234\n")
     assert process.returncode == 0
     assert b"replica a (dictionary, sandbox)" in shown
     assert b"booting" in shown

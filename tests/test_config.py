@@ -378,6 +378,60 @@ def test_wrong_replicas_are_refused(refused: Refused, replicas: str, key: str) -
     assert list(refused(whole(replicas=replicas))) == [key]
 
 
+SHAPES = {
+    'args = "x"': ("args", "must be a list", 'write it in brackets: ["first", "next"]'),
+    "args = [1]": ("args[1]", "must be a string", "write it in double quotes"),
+    'env = "x"': ("env", "must be a table of names and strings", 'write it in braces: { NAME = "value" }'),
+    "env = { A = 1 }": ("env.A", "must be a string", "write it in double quotes"),
+}
+
+
+@pytest.mark.parametrize(("line", "said"), SHAPES.items())
+def test_the_shape_of_a_value_is_said_in_our_words(refused: Refused, line: str, said: tuple[str, str, str]) -> None:
+    key, message, hint = said
+    problem = refused(whole(variant=VARIANT.replace('args = ["--socket", "{socket}"]', line)))[f"variant[1].{key}"]
+    assert (problem.message, problem.hint) == (message, hint)
+
+
+def test_bounds_and_empty_lists_are_said_in_our_words(refused: Refused) -> None:
+    problems = refused(
+        whole(
+            cell='[cell]\nname = "x"\nf = 0\ndrills = "on"\n',
+            replicas=replica("a", "variants = []"),
+            more="[evidence]\nentries_max = 10_000_001\npayload_bytes_max = 1.5\n",
+        )
+    )
+    assert {key: problem.message for key, problem in problems.items()} == {
+        "cell.f": "must be at least 1, not 0",
+        "cell.drills": "must be true or false",
+        "evidence.entries_max": "must be at most 10000000, not 10000001",
+        "evidence.payload_bytes_max": "must be an integer",
+        "replica[1].variants": "must not be empty",
+    }
+    assert problems["replica[1].variants"].hint == "name at least 1"
+
+
+WRITTEN = ['"x"', '""', "3", "-1", "1.5", "true", '["x"]', "[]", "[[1]]", "{ a = 1 }", "{}", "1979-05-27", "inf"]
+
+
+@pytest.mark.parametrize("value", WRITTEN)
+def test_no_key_is_refused_in_the_words_of_a_library(read: Loader, value: str) -> None:
+    """Whatever is written at whatever key."""
+    for section, kind in (TABLES | LISTS).items():
+        head = f"[{section}]" if section in TABLES else f"[[{section}]]"
+        for key in keys_of(section):
+            with pytest.raises(ConfigFault) as caught:
+                read(f"{head}\n{key} = {value}\n")
+            said = " ".join(problem.message + problem.hint for problem in caught.value.problems)
+            assert not re.search(r"[Ii]nput|valid|Tuple|dictionary|cannot be used", said), (kind, key, said)
+
+
+def test_two_variants_of_one_name_are_one_suggestion(refused: Refused) -> None:
+    problems = refused(whole(variant=VARIANT + VARIANT, replicas=REPLICAS.replace('["v"]', '["other"]')))
+    assert problems["variant.name"].message == "2 of them are named 'v'"
+    assert problems["replica[1].variants"].hint == "the variants are: v"
+
+
 def test_the_number_of_replicas_follows_f(refused: Refused) -> None:
     problem = refused(whole(cell='[cell]\nname = "x"\nf = 2\n'))["replica"]
     assert "exactly 5 replicas, not 3" in problem.message

@@ -5,7 +5,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -16,7 +16,11 @@ from quorate.facts import JournalLost, RevivalEnded
 from quorate.state.journal_disk import Disk
 from quorate.state.journal_file import JournalFile
 from quorate.trusted.journal import JournalFault
-from tests.cell.inside import document, play, staged
+from quorate.trusted.protocols.redis.dialect import RedisProtocol
+from quorate.trusted.shell import Clock
+from tests.cell.inside import Stage, document, play, staged
+
+HOUR_SECONDS = 3_600
 
 
 def journaled(sync: str) -> dict[str, Any]:
@@ -120,7 +124,7 @@ def test_a_full_disk_refuses_writes_and_serves_reads() -> None:
     async def scene(directory: Path) -> None:
         async with staged(journaled("always"), directory) as stage:
             await stage.ask("SET", "key", "value")
-            with patch.object(JournalFile, "is_full", True), patch.object(JournalFile, "is_short", True):
+            with full(is_spent=False):
                 await stage.ask("GET", "key")
                 slot = stage.cell.core.order.next_slot
                 told = await stage.ask("SET", "key", "refused")
@@ -129,6 +133,76 @@ def test_a_full_disk_refuses_writes_and_serves_reads() -> None:
                 assert await stage.ask("GET", "key") == b"value"
             await stage.ask("GET", "key")
             assert await stage.ask("SET", "key", "again") == b"OK"
+
+    play(scene)
+
+
+@contextmanager
+def full(is_spent: bool) -> Iterator[None]:
+    """The disk has no room, or not even for what the cell writes of its own."""
+    with ExitStack() as stack:
+        for name, value in (("is_full", True), ("is_short", True), ("is_spent", is_spent)):
+            stack.enter_context(patch.object(JournalFile, name, value))
+        yield
+
+
+async def unserved(stage: Stage) -> None:
+    """Ask until nobody is served, for something has expired that cannot be deleted."""
+    told: object = b"value"
+    while told == b"value":
+        told = await stage.ask("GET", "kept")
+    assert "no room to write down that keys expire" in str(told)
+
+
+def mortals(stage: Stage) -> int:
+    """How many keys may have a deadline."""
+    protocol = stage.cell.protocol
+    assert isinstance(protocol, RedisProtocol)
+    return len(protocol.deadlines)
+
+
+def test_what_expires_on_a_full_disk_is_deleted_while_that_can_be_written() -> None:
+    """Then nobody is served, since nobody may see it; nothing is lost, and the cell does not end."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(journaled("always"), directory) as stage:
+            for request in (("SET", "kept", "value"), ("SET", "early", "x", "PX", 1), ("SET", "late", "x", "PX", 500)):
+                await stage.ask(*request)
+            with full(is_spent=False):
+                await stage.ask("GET", "kept")
+                await stage.until(lambda: mortals(stage) < 2, "it has expired")
+                assert await stage.ask("EXISTS", "early") == 0
+            with full(is_spent=True):
+                await unserved(stage)
+                slot = stage.cell.core.order.next_slot
+                assert "MISCONF" in str(await stage.ask("SET", "kept", "x"))
+                assert stage.cell.core.order.next_slot == slot
+            stage.cell.shell.synced()
+            await stage.until(lambda: not mortals(stage), "the other one has expired too")
+            assert await stage.ask("EXISTS", "late", "kept") == 1
+            assert not stage.cell.is_broken
+
+    play(scene)
+
+
+def test_a_cell_starts_without_any_room_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though keys have expired while nobody ran."""
+    now = Clock.now
+
+    async def scene(directory: Path) -> None:
+        async with staged(journaled("always"), directory) as stage:
+            await stage.ask("SET", "kept", "value")
+            await stage.ask("SET", "late", "x", "EX", HOUR_SECONDS)
+        monkeypatch.setattr(Clock, "now", lambda clock: now(clock) + 2 * HOUR_SECONDS * 10**9)
+        with full(is_spent=True):
+            async with staged(journaled("always"), directory) as stage:
+                file = stage.cell.journaling.file
+                assert file is not None
+                await unserved(stage)
+                assert file._current is None
+        async with staged(journaled("always"), directory) as stage:
+            await stage.until(lambda: not mortals(stage), "it has expired")
+            assert await stage.ask("EXISTS", "late", "kept") == 1
 
     play(scene)
 

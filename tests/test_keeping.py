@@ -3,16 +3,18 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from quorate.facts import RebuildDone, StateLost
+from quorate.facts import RebuildDone, RevivalEnded, StateLost, StateRegained
 from quorate.state.faults import StateFault
+from quorate.state.link import Keeper
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.messages import Convicted, QuorumLost, StateUnreadable
 from tests.cell.inside import Stage, document, play, staged
-from tests.test_recovery import no_progress
+from tests.test_recovery import NEVER_SECONDS, no_progress
 
 
 async def kept_names(stage: Stage) -> list[bytes]:
@@ -111,7 +113,7 @@ def test_a_key_that_cannot_be_read_is_said_to_who_waits() -> None:
         async with staged(document(reply_bytes_max=4_096, unordered_bytes_max=4_096), directory) as stage:
             for _ in range(5):
                 await stage.ask("RPUSH", "long", "x" * 1_000)
-            with pytest.raises(StateFault, match=r"the state of key b'long' cannot be read: .* limit") as fault:
+            with pytest.raises(StateFault, match=r"database 0 key 'long' cannot be read: .* limit") as fault:
                 await stage.cell.keeping.checkpoint(is_urgent=True)
             assert fault.value.hint == "see docs/recovery.md"
             assert [notice.key for notice in stage.told(StateUnreadable)] == [b"long"]
@@ -123,8 +125,11 @@ def test_a_key_that_cannot_be_read_is_said_to_who_waits() -> None:
     play(scene)
 
 
-def test_without_its_keeper_a_cell_serves_on() -> None:
-    """Who waits is told; nothing is noted any more; and there is no revival, which would need what was kept."""
+def test_without_its_keeper_a_cell_serves_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits is told; nothing is noted any more; and a revival, which needs what was kept, waits for it in vain."""
+    monkeypatch.setattr("quorate.keeping.KEPT_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", NEVER_SECONDS)
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_MAX", NEVER_SECONDS)
 
     async def scene(directory: Path) -> None:
         async with staged(document(), directory) as stage:
@@ -145,5 +150,95 @@ def test_without_its_keeper_a_cell_serves_on() -> None:
                 stage.current()[seat].domain.crash(1)
             await stage.until(lambda: stage.told(QuorumLost))
             assert "NOQUORUM" in str(await stage.ask("GET", "key"))
+
+    play(scene)
+
+
+def test_another_keeper_reads_all_that_the_replicas_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written, deleted and emptied while there was none is in the next checkpoint, and rebuilds go on."""
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.05)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document() | {"journal": {"sync": "always"}}, directory) as stage:
+            for name in ("kept", "changed", "deleted"):
+                await stage.ask("SET", name, "before")
+            for request in ("SELECT 3", "SET emptied x", "SELECT 5", "SET elsewhere x"):
+                await stage.ask(*request.split())
+            keeping = stage.cell.keeping
+            await keeping.checkpoint(is_urgent=True)
+            os.kill(keeping.keeper().pid, signal.SIGKILL)
+            await stage.until(lambda: not keeping.has_keeper, "it is lost")
+            for request in ("SELECT 3", "FLUSHDB", "SELECT 0", "DEL deleted", "SET changed after"):
+                await stage.ask(*request.split())
+            assert "ended" in str(keeping.fault)
+            await stage.until(lambda: stage.told(StateRegained), "state is kept again")
+            assert len(stage.told(StateLost)) == 1
+            assert keeping.keeper().checkpoint.counts == {0: 2, 5: 1}
+            assert await kept_names(stage) == [b"changed", b"kept", b"elsewhere"]
+            await stage.cell.recover(["b"], None, no_progress)
+            held = await stage.agreed()
+            for replica in stage.current():
+                replica.domain.crash(1)
+            await stage.until(lambda: stage.told(RevivalEnded), "all begin anew")
+            assert await stage.ask("GET", "changed") == b"after"
+            assert await stage.agreed() == held
+
+    play(scene)
+
+
+def test_a_keeper_is_tried_for_until_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less and less often; a checkpoint makes the next wait a short one again."""
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.01)
+    failures: list[Exception] = [OSError("no process"), OperatorFault("no program"), StateFault("no room")]
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            keeping, begin = stage.cell.keeping, stage.cell.keeping._start
+            assert begin is not None
+            tried: list[str] = []
+
+            async def start() -> Keeper:
+                tried.append(str(keeping.fault))
+                if failures:
+                    raise failures.pop(0)
+                return await begin()
+
+            await stage.ask("SET", "key", "value")
+            monkeypatch.setattr(keeping, "_start", start)
+            os.kill(keeping.keeper().pid, signal.SIGKILL)
+            await stage.until(lambda: stage.told(StateRegained), "state is kept again")
+            assert tried[1:] == ["no process", "no program", "no room"]
+            assert keeping._renewal_seconds == 0
+            assert await kept_names(stage) == [b"key"]
+
+    play(scene)
+
+
+async def again(stage: Stage, times: int) -> None:
+    """Wait until so many keepers were lost, and as many came after them."""
+    await stage.until(lambda: len(stage.told(StateLost)) >= times, f"{times} were lost")
+    await stage.until(lambda: len(stage.told(StateRegained)) >= times, f"state is kept again after {times}")
+
+
+def test_a_keeper_that_is_lost_while_a_checkpoint_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read for the one before is no checkpoint of the one after."""
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.01)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            keeping = stage.cell.keeping
+            for round_number in range(4):
+                for number in range(40):
+                    await stage.ask("SET", f"key{number}", round_number)
+                waiting = asyncio.ensure_future(keeping.checkpoint(is_urgent=True))
+                await asyncio.sleep(0.001 * round_number)
+                os.kill(keeping.keeper().pid, signal.SIGKILL)
+                with suppress(StateFault):
+                    await waiting
+                await again(stage, round_number + 1)
+                assert keeping.keeper().checkpoint.counts == {0: 40}
+                await stage.cell.recover(["b"], None, no_progress)
+            await stage.agreed()
+            assert not stage.told(Convicted)
 
     play(scene)

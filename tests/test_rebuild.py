@@ -95,6 +95,7 @@ def test_a_shadow_that_is_no_good_is_thrown_away(
             assert set(stage.voters) <= {3}
             assert stage.cell.core.roles == [Role.VOTING] * 3
             assert stage.cell.rebuilder.shadows == {} == stage.cell.shell.shadows
+            assert [seat.role for seat in stage.cell.seats] == [Role.VOTING] * 3
             assert not stage.replicas[-1].domain.running
             assert stage.cell.seats[1].variant.name == "two"
             assert await stage.ask("SET", "key0", "another") == b"OK"
@@ -171,7 +172,7 @@ def test_a_shadow_fails_once() -> None:
     async def scene(directory: Path) -> None:
         async with staged(document(), directory) as stage:
             seat = stage.cell.seats[0]
-            shadow = stage.cell.rebuilder.shadow(seat, seat.variant)
+            shadow = stage.cell.rebuilder.shadow(seat, seat.variant, no_progress)
             shadow.fail("first")
             shadow.fail("second")
             with pytest.raises(RebuildFault, match="first"):
@@ -182,13 +183,34 @@ def test_a_shadow_fails_once() -> None:
     play(scene)
 
 
+def test_a_shadow_that_votes_already_is_not_given_up() -> None:
+    """Although nobody was told yet: whoever is told next finds it in its place."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            seat, rebuilder, shell = stage.cell.seats[0], stage.cell.rebuilder, stage.cell.shell
+            shadow = rebuilder.shadow(seat, seat.variant, no_progress)
+            await shadow.domain.start()
+            shadow.lane = await shell.adopt_shadow(await shadow.domain.connect())
+            with patch.object(rebuilder, "_prepare", AsyncMock(side_effect=asyncio.CancelledError)):
+                with patch.dict(stage.cell.core.vote.lanes, {shadow.lane.number: stage.cell.core.vote.seats[0]}):
+                    with pytest.raises(asyncio.CancelledError):
+                        await rebuilder.run(shadow)
+                    assert (shadow.role, rebuilder.shadows) == (Role.BOOTING, {0: shadow})
+                with pytest.raises(asyncio.CancelledError):
+                    await rebuilder.run(shadow)
+            assert (shadow.role, rebuilder.shadows) == (Role.RETIRED, {})
+
+    play(scene)
+
+
 def test_a_shadow_that_was_given_up_while_it_was_sealed_is_sent_nothing() -> None:
     """All replicas begin anew, and nobody has told the shadow yet: what was kept for it is of another life."""
 
     async def scene(directory: Path) -> None:
         async with staged(document(), directory) as stage:
             seat, rebuilder, shell = stage.cell.seats[0], stage.cell.rebuilder, stage.cell.shell
-            shadow = rebuilder.shadow(seat, seat.variant)
+            shadow = rebuilder.shadow(seat, seat.variant, no_progress)
             await shadow.domain.start()
             shadow.lane = await shell.adopt_shadow(await shadow.domain.connect())
             shadow.lane.begin(b"of another life")

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -11,6 +12,8 @@ from quorate.facts import RebuildBegan, RebuildDone, RebuildFailed, RebuildPostp
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.messages import Cause, Convicted, Retired, Role, Seated, ShadowFailed
 from tests.cell.inside import Replica, Stage, document, play, staged
+
+NEVER_SECONDS = 3_600.0
 
 
 def no_progress(replica: str, stage: str, share: float) -> None:
@@ -53,11 +56,60 @@ def test_progress_is_told_stage_by_stage() -> None:
 
             def progress(replica: str, stage: str, share: float) -> None:
                 assert 0 <= share <= 1
-                told.append((replica, stage))
+                told.append((replica, stage.partition(",")[0]))
 
             await stage.cell.recover(["b"], None, progress)
-            assert list(dict.fromkeys(told)) == [("b", "booting"), ("b", "restoring"), ("b", "catching_up")]
-            assert stage.cell.seats[1].life.stage == ""
+            life = ("booting", "restoring", "catching_up", "verified")
+            assert list(dict.fromkeys(told)) == [("b", role) for role in life]
+            assert stage.cell.rebuilder.shadows == {}
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "beside"), [("shadow", {Role.VOTING}), ("restart", {Role.RETIRING, Role.RETIRED})]
+)
+def test_a_shadow_has_its_life_beside_that_of_the_replica_in_the_seat(strategy: str, beside: set[Role]) -> None:
+    """And who is replaced is retiring until nothing of it is left."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            seat, shadows = stage.cell.seats[1], stage.cell.rebuilder.shadows
+            seen: list[tuple[Role, Role]] = []
+
+            def progress(replica: str, role: str, share: float) -> None:
+                assert role.partition(",")[0] == shadows[1].role.value
+                seen.append((shadows[1].role, seat.role))
+
+            old = seat.domain
+            await stage.cell.recover(["b"], strategy, progress)
+            life = [Role.BOOTING, Role.RESTORING, Role.CATCHING_UP, Role.VERIFIED]
+            assert list(dict.fromkeys(role for role, _ in seen)) == life
+            assert {role for _, role in seen[1:]} <= beside, "what the core does is announced at the end of its turn"
+            assert (seat.role, seat.domain is old) == (Role.VOTING, False)
+            await stage.until(lambda: seat.retiring == [], "the one before has ended")
+
+    play(scene)
+
+
+def test_who_watches_is_told_that_a_checkpoint_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The replica has long booted, and there is no checkpoint that it could be given."""
+    monkeypatch.setattr("quorate.rebuild.PATIENCE_SECONDS", 0.01)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            told: list[str] = []
+            stage.cell.core.sweep.is_held = True
+            monkeypatch.setattr("quorate.keeping.BACKLOG_BYTES_MAX", -2)  # nobody lets it go on
+            asked = asyncio.ensure_future(
+                stage.cell.recover(["b"], None, lambda replica, stage, share: told.append(stage))
+            )
+            await stage.until(lambda: "booting, waits for a checkpoint" in told, "it is said")
+            monkeypatch.setattr("quorate.keeping.BACKLOG_BYTES_MAX", 10_000_000)
+            await asked
+            assert told[-1] in ("catching_up", "verified")
 
     play(scene)
 
@@ -179,6 +231,28 @@ def test_what_may_not_be_asked_for_is_refused() -> None:
     play(scene)
 
 
+def test_a_rebuild_that_the_end_of_the_cell_ends_says_so() -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            asked = asyncio.ensure_future(stage.cell.recover(["b"], None, no_progress))
+            await stage.until(lambda: stage.told(RebuildBegan))
+            await stage.stop()
+            with pytest.raises(OperatorFault, match="replica b was not rebuilt: the cell ends"):
+                await asked
+
+    play(scene)
+
+
+def test_a_rebuild_that_an_error_of_our_own_ends_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            monkeypatch.setattr(stage.cell.rebuilder, "shadow", Mock(side_effect=ValueError("a bug")))
+            with pytest.raises(OperatorFault, match="replica b was not rebuilt: an error of the cell's own"):
+                await stage.cell.recover(["b"], None, no_progress)
+
+    play(scene)
+
+
 def test_who_stops_listening_stops_no_rebuild() -> None:
     async def scene(directory: Path) -> None:
         async with staged(document(), directory) as stage:
@@ -213,6 +287,47 @@ def test_a_restart_that_would_cost_the_quorum_is_postponed_and_said() -> None:
     play(scene)
 
 
+def test_a_postponed_restart_ends_with_who_asked_for_it() -> None:
+    """It is seen what is postponed and why; nothing of it happens later, and it may be asked for again."""
+
+    async def scene(directory: Path) -> None:
+        wanted = document() | {"recovery": {"reactive": False}}
+        async with staged(wanted, directory) as stage:
+            stage.current()[0].domain.crash(1)
+            await stage.until(lambda: stage.told(Convicted))
+            asked = asyncio.ensure_future(stage.cell.recover(["b"], "restart", no_progress))
+            await stage.until(lambda: stage.told(RebuildPostponed))
+            assert "only 2 replicas vote" in stage.cell.seats[1].life.postponed
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+            assert stage.cell.seats[1].life.postponed == ""
+            await stage.cell.recover(["a"], None, no_progress)
+            await stage.cell.recover(["c"], None, no_progress)
+            assert [fact.replica for fact in stage.told(RebuildDone)] == ["a", "c"]
+            assert stage.told(Retired) == []
+            await stage.cell.recover(["b"], "restart", no_progress)
+            assert [fact.replica for fact in stage.told(RebuildDone)] == ["a", "c", "b"]
+
+    play(scene)
+
+
+def test_a_watcher_that_breaks_ends_no_rebuild() -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            told = 0
+
+            def broken(replica: str, stage: str, share: float) -> None:
+                nonlocal told
+                told += 1
+                raise RuntimeError("the handler is closed")
+
+            await stage.cell.recover(["b"], None, broken)
+            assert told == 1
+            assert [fact.replica for fact in stage.told(RebuildDone)] == ["b"]
+
+    play(scene)
+
+
 def test_without_reactive_recovery_a_seat_stays_empty_until_it_is_asked_for() -> None:
     async def scene(directory: Path) -> None:
         async with staged(document() | {"recovery": {"reactive": False}}, directory) as stage:
@@ -226,8 +341,10 @@ def test_without_reactive_recovery_a_seat_stays_empty_until_it_is_asked_for() ->
     play(scene)
 
 
-def test_nobody_is_stopped_whose_place_nobody_could_take() -> None:
+def test_nobody_is_stopped_whose_place_nobody_could_take(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without kept state a restart would cost the vote for good."""
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", NEVER_SECONDS)
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_MAX", NEVER_SECONDS)
 
     async def scene(directory: Path) -> None:
         async with staged(document(), directory) as stage:

@@ -1,22 +1,27 @@
 """Starting from what was kept: every replica is filled and proved, and what came after is executed again."""
 
 import asyncio
+import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from quorate import keeping
+from quorate.facts import RebuildFailed, RevivalBegan, RevivalEnded, SeatLeftEmpty
 from quorate.restart import DISAGREEMENT_HINT, surviving
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.journal import Entry
+from quorate.trusted.messages import Role
+from quorate.trusted.tombstones import Tombstones
 from tests.cell.inside import Part, Replica, Stage, document, play, staged
+from tests.cell.support import Document
 
 REQUESTS = [b"one", b"two", b"three", b"four"]
 
 
-def durable(sync: str = "always") -> dict[str, Any]:
+def durable(sync: str = "always", clients_max: int = 100) -> Document:
     """A cell that keeps its journal."""
-    return document() | {"journal": {"sync": sync}}
+    return document(clients_max=clients_max) | {"journal": {"sync": sync}}
 
 
 # What is executed again of one entry.
@@ -25,20 +30,25 @@ def durable(sync: str = "always") -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("buried", "expected"),
     [
-        ({}, [(5, REQUESTS)]),
-        ({4: "", 9: ""}, [(5, REQUESTS)]),
-        ({5: ""}, [(5, []), (6, REQUESTS[1:])]),
-        ({8: ""}, [(5, REQUESTS[:3]), (9, [])]),
-        ({6: "", 7: ""}, [(5, REQUESTS[:1]), (7, []), (8, REQUESTS[3:])]),
-        ({8: "", 5: "", 7: "", 6: ""}, [(5, []), (6, []), (7, []), (8, []), (9, [])]),
+        ([], [(5, REQUESTS)]),
+        ([(4, 4), (9, 9)], [(5, REQUESTS)]),
+        ([(5, 5)], [(5, []), (6, REQUESTS[1:])]),
+        ([(8, 8)], [(5, REQUESTS[:3])]),
+        ([(6, 7)], [(5, REQUESTS[:1]), (8, REQUESTS[3:])]),
+        ([(1, 6), (8, 90)], [(5, []), (7, REQUESTS[2:3])]),
+        ([(1, 90)], [(5, [])]),
     ],
 )
-def test_buried_slots_are_left_out(buried: dict[int, str], expected: list[tuple[int, list[bytes]]]) -> None:
-    """What they may have changed is read again all the same, so that each part keeps all keys."""
+def test_buried_slots_are_left_out(buried: list[tuple[int, int]], expected: list[tuple[int, list[bytes]]]) -> None:
+    """What they may have changed is read again all the same: the first part keeps all keys."""
     entry = Entry(5, 2 << 16, 1, [(0, 1, b"key")], REQUESTS)
-    parts = surviving(entry, buried)
+    tombstones = Tombstones()
+    for first, last in buried:
+        tombstones.bury(first, last, f"reason {first}")
+    parts = surviving(entry, tombstones)
     assert [(part.first, part.requests) for part in parts] == expected
-    assert all((part.mode, part.frames, part.changes) == (entry.mode, 1, entry.changes) for part in parts)
+    assert all((part.mode, part.frames) == (entry.mode, 1) for part in parts)
+    assert [part.changes for part in parts] == [entry.changes, *[[] for _ in parts[1:]]]
 
 
 # Whole cells.
@@ -88,6 +98,101 @@ def test_a_cell_that_started_has_a_checkpoint_of_what_it_executed_again() -> Non
     play(scene)
 
 
+def test_a_start_that_has_much_to_read_lets_the_keeper_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than may wait for the keeper was written since the last checkpoint: whoever lets the sweep go on runs."""
+    monkeypatch.setattr(keeping, "BACKLOG_BYTES_MAX", 10_000)
+
+    async def scene(directory: Path) -> None:
+        wanted = document(sweep_keys_max=8, closing_keys_max=8) | {"journal": {"sync": "always"}}
+        async with staged(wanted, directory) as stage:
+            for number in range(200):
+                await stage.ask("SET", number, "x" * 10_000)
+            before = await stage.agreed()
+        async with staged(wanted, directory) as stage:
+            assert stage.cell.keeping.checkpoint_slot >= 200
+            assert await stage.agreed() == before
+
+    play(scene)
+
+
+def test_replicas_that_are_lost_during_the_first_checkpoint_begin_anew() -> None:
+    """It is waited for before clients are served, and what is lost meanwhile is seen to all the same."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(durable(), directory) as stage:
+            await stage.ask("INCR", "counter")
+        died: list[str] = []
+
+        def frail(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+            if request[0] == b"GET" and replica.name not in died:  # it is read for the checkpoint
+                died.append(replica.name)
+                replica.domain.crash(1)
+            return reply
+
+        async with staged(durable(), directory, one=frail, two=frail, three=frail) as stage:
+            assert len(died) >= 2
+            assert [fact.reason for fact in stage.told(RevivalEnded)] == [""]
+            assert await stage.ask("INCR", "counter") == 2
+            await stage.agreed()
+
+    play(scene)
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_start_goes_on_to_the_next_variant_where_one_will_not_do(is_empty: bool) -> None:
+    async def scene(directory: Path) -> None:
+        wanted = document((("one",), ("two",), ("three", "broken", "four"))) | {"journal": {"sync": "always"}}
+        async with staged(wanted, directory) as stage:
+            if not is_empty:
+                await stage.ask("SET", "key", "value")
+                await stage.cell.keeping.checkpoint(is_urgent=True)
+        async with staged(wanted, directory, three="no such library", broken="no such program") as stage:
+            assert [seat.variant.name for seat in stage.cell.seats] == ["one", "two", "four"]
+            assert [fact.variant for fact in stage.told(RebuildFailed)] == ["three", "broken"]
+            assert stage.told(SeatLeftEmpty) == []
+            assert await stage.ask("GET", "key") == (None if is_empty else b"value")
+            await stage.agreed()
+
+    play(scene)
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_start_needs_f_plus_one_replicas(is_empty: bool) -> None:
+    """The third seat is filled as one that lost its replica is; until then it is said that it has none, and why."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(durable(), directory) as stage:
+            if not is_empty:
+                await stage.ask("SET", "key", "value")
+                await stage.cell.keeping.checkpoint(is_urgent=True)
+                await stage.ask("INCR", "counter")
+        parts: dict[str, Part | str] = {"two": "no such program"}
+        async with staged(durable(), directory, **parts) as stage:
+            (empty,) = stage.told(SeatLeftEmpty)
+            assert (empty.replica, empty.reason) == ("b", "no such program")
+            seat = stage.cell.seats[1]
+            assert (seat.role, seat.cause) == (Role.RETIRED, "no such program")
+            assert await stage.ask("INCR", "counter") == (1 if is_empty else 2)
+            await stage.until(lambda: len(stage.told(RebuildFailed)) >= 3, "it is tried again")
+            stage.parts.pop("two")
+            await stage.until(lambda: stage.cell.core.vote.voters() == 3, "its seat is filled")
+            assert await stage.ask("INCR", "counter") == (2 if is_empty else 3)
+            await stage.agreed()
+            await stage.cell.recover(["b"], None, lambda replica, told, share: None)
+
+    play(scene)
+
+
+def test_a_start_with_fewer_than_that_is_refused() -> None:
+    """Nothing of those that could be started is left."""
+
+    async def scene(directory: Path) -> None:
+        fault = await refused(directory, one="no such program", two="no such library")
+        assert str(fault) == "no such program"
+
+    play(scene)
+
+
 def test_what_had_expired_while_nobody_ran_is_gone() -> None:
     """But not before everything was executed again that was executed while it was there."""
 
@@ -130,7 +235,7 @@ def test_a_replica_that_cannot_be_given_the_checkpoint_is_named() -> None:
 
     async def scene(directory: Path) -> None:
         await fill(directory, is_checkpointed=True)
-        fault = await refused(directory, two=forgetful)
+        fault = await refused(directory, two=forgetful, three=forgetful)
         assert str(fault).startswith("replica b could not be given the checkpoint's state: ")
         async with staged(durable(), directory) as stage:
             assert await stage.ask("GET", "counter") == b"10"
@@ -150,8 +255,8 @@ def test_replicas_that_disagree_on_the_journal_are_not_served_from() -> None:
     async def scene(directory: Path) -> None:
         await fill(directory, is_checkpointed=False)
         fault = await refused(directory, one=one, two=two)
-        assert str(fault) == "the replicas do not agree on what the journal holds"
-        assert fault.hint == DISAGREEMENT_HINT
+        assert str(fault) == "the replicas do not agree on what the journal holds, at slot 1"
+        assert fault.hint.startswith(DISAGREEMENT_HINT)
         async with staged(durable(), directory) as stage:
             assert await stage.ask("INCR", "counter") == 11
 
@@ -191,5 +296,153 @@ def test_what_was_buried_stays_buried() -> None:
         async with staged(durable(), directory, **parts) as stage:
             assert await stage.ask("GET", "key") == b"good for good"
             await stage.agreed()
+
+    play(scene)
+
+
+def test_replicas_that_end_while_the_journal_is_executed_again_take_nothing_with_them() -> None:
+    """All of it was acknowledged. It is there at the next start, and at the one after."""
+    lives: dict[str, Replica] = {}
+
+    def frail(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        if reply == b":40\r\n" and lives.setdefault(replica.name, replica) is not replica:
+            replica.domain.crash(1)
+        return reply
+
+    async def scene(directory: Path) -> None:
+        parts = {"one": frail, "two": frail, "three": frail}
+        async with staged(durable(), directory, **parts) as stage:
+            for number in range(1, 61):
+                assert await stage.ask("INCR", "counter") == number
+            for replica in stage.current():
+                replica.domain.crash(1)
+            await stage.until(lambda: any(fact.reason for fact in stage.told(RevivalEnded)), "the replay fails")
+        for expected in (60, 120):
+            async with staged(durable(), directory) as stage:
+                assert await stage.ask("GET", "counter") == b"%d" % expected
+                for number in range(expected + 1, expected + 61):
+                    assert await stage.ask("INCR", "counter") == number
+
+    play(scene)
+
+
+def test_no_slot_is_given_away_twice() -> None:
+    """Else the tombstone of one write would lie on a later one of the same number, which was acknowledged."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(durable(), directory) as stage:
+            assert await stage.ask("INCR", "counter") == 1
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            assert await stage.ask("INCR", "counter") == 2
+            recording, slot = stage.cell.core.recording, stage.cell.core.order.next_slot
+            assert recording.journal is not None
+            recording.journal.tombstone(slot + 20, "unanswered", stage.cell.shell.now())
+            recording.journal.tombstone(slot + 21, "unanswered", stage.cell.shell.now())
+        for expected in (2, 32):
+            async with staged(durable(), directory) as stage:
+                assert stage.cell.core.order.next_slot > slot + 21
+                assert await stage.ask("GET", "counter") == b"%d" % expected
+                for number in range(expected + 1, expected + 31):
+                    assert await stage.ask("INCR", "counter") == number
+
+    play(scene)
+
+
+# A poison whose tombstone was not written yet when everything ended.
+
+
+def fatal(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+    """Ends with the poison."""
+    if b"poison" in request:
+        replica.domain.crash(1)
+    return reply
+
+
+def deaf(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+    """Says no more after the poison."""
+    return None if b"poison" in request else reply
+
+
+def differing(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+    """Says something else than others."""
+    return b"+" + replica.name.encode() + b"\r\n" if b"poison" in request else reply
+
+
+async def poisoned(directory: Path, part: Part, wanted: Document | None = None) -> None:
+    """What a cell leaves that is killed when a poison is in its journal, and nobody has found out yet."""
+    state, copy = directory / "state", directory / "copy"
+
+    def witness(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        if b"poison" in request and not copy.exists():
+            shutil.copytree(state, copy, ignore=shutil.ignore_patterns("*.new"))
+        return part(replica, request, reply)
+
+    async with staged(wanted or durable(), directory, one=witness, two=witness, three=witness) as stage:
+        for number in range(1, 11):
+            assert await stage.ask("INCR", "counter") == number
+        assert "NOQUORUM" in str(await stage.ask("SET", "key", "poison"))
+    shutil.rmtree(state)
+    copy.rename(state)
+
+
+@pytest.mark.parametrize("part", [fatal, deaf, differing])
+def test_a_poison_that_was_not_buried_in_time_is_named_and_left_out_when_the_operator_says_so(part: Part) -> None:
+    """Whether anybody was told of its success the journal does not know. Nothing else is lost."""
+
+    async def scene(directory: Path) -> None:
+        await poisoned(directory, part)
+        parts: dict[str, Part | str] = {"one": part, "two": part, "three": part}
+        for _ in range(2):
+            fault = await refused(directory, **parts)
+            assert str(fault) == "the replicas do not agree on what the journal holds, at slot 11"
+            assert fault.hint.endswith("start once with --leave-out 11")
+        async with staged(durable(), directory, 11, **parts) as stage:
+            assert stage.told(RevivalBegan) == []
+            assert await stage.ask("GET", "counter") == b"10"
+            assert await stage.ask("GET", "key") is None
+            assert await stage.ask("INCR", "counter") == 11
+            await stage.agreed()
+        async with staged(durable(), directory, **parts) as stage:
+            assert await stage.ask("GET", "counter") == b"11"
+
+    play(scene)
+
+
+@pytest.mark.parametrize("slot", [1, 5, 99])
+def test_only_what_the_journal_still_holds_can_be_left_out(slot: int) -> None:
+    async def scene(directory: Path) -> None:
+        await fill(directory, is_checkpointed=True)
+        with pytest.raises(OperatorFault, match=f"the journal holds no slot {slot} behind its checkpoint"):
+            async with staged(durable(), directory, slot):
+                pytest.fail("it started")
+
+    play(scene)
+
+
+def test_what_is_no_poison_to_other_variants_is_executed() -> None:
+    """All begin anew as what comes next in their lists."""
+
+    async def scene(directory: Path) -> None:
+        wanted = durable() | {
+            key: document((("one", "four"), ("two", "five"), ("three", "six")))[key] for key in ("variant", "replica")
+        }
+        await poisoned(directory, fatal, wanted)
+        async with staged(wanted, directory, one=fatal, two=fatal, three=fatal) as stage:
+            assert await stage.ask("GET", "key") == b"poison"
+            assert len(stage.told(RevivalBegan)) == 1
+            assert not stage.told(RevivalEnded)[0].reason
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_much_is_executed_again_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that little needs to be tried one by one."""
+    monkeypatch.setattr("quorate.restart.SLOTS_AT_ONCE", 3)
+
+    async def scene(directory: Path) -> None:
+        await poisoned(directory, fatal)
+        fault = await refused(directory, one=fatal, two=fatal, three=fatal)
+        assert str(fault).endswith("at slot 11")
 
     play(scene)

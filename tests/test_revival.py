@@ -1,14 +1,17 @@
 """All replicas begin anew: when that is called for, what is done again, and what becomes of a cell where it fails."""
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from quorate import revival
+from quorate import refill, revival
 from quorate.experiments.client import ErrorReply
-from quorate.facts import RebuildDone, RevivalBegan, RevivalEnded
+from quorate.facts import RebuildDone, RebuildFailed, RevivalBegan, RevivalEnded, SeatLeftEmpty
 from quorate.revival import calls_for
+from quorate.trusted.changes import STRING
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.messages import (
     Cause,
@@ -17,8 +20,10 @@ from quorate.trusted.messages import (
     QuorumLost,
     QuorumRegained,
     Role,
+    StateUnreadable,
     Undecided,
 )
+from quorate.trusted.sweep import DISAGREED
 from tests.cell.inside import Replica, Stage, document, play, staged
 from tests.test_recovery import no_progress
 
@@ -31,12 +36,15 @@ from tests.test_recovery import no_progress
         (Undecided(7, b"", is_write=False, is_split=False, now=0), "too few replicas answered slot 7"),
         # A read on which all differ harms no state.
         (Undecided(7, b"", is_write=False, is_split=True, now=0), ""),
+        (StateUnreadable(0, b"k\n", DISAGREED, 0), "the replicas do not agree on what they hold: "),
+        (StateUnreadable(0, b"key", "its state is over the limit of one reply", 0), ""),
         (Convicted(1, Cause.CRASH, 7, 0), ""),
         (QuorumRegained(2, 0), ""),
     ],
 )
 def test_what_calls_for_a_revival(notice: Notice, reason: str) -> None:
-    assert calls_for(notice) == reason
+    assert calls_for(notice).startswith(reason)
+    assert bool(calls_for(notice)) == bool(reason)
 
 
 def crash(stage: Stage, *seats: int) -> None:
@@ -85,6 +93,20 @@ def test_each_seat_gets_another_variant_where_it_has_one() -> None:
     play(scene)
 
 
+def test_no_two_seats_get_the_same_variant_where_there_are_enough() -> None:
+    async def scene(directory: Path) -> None:
+        variants = (("one", "four", "two", "three"), ("two", "four", "three", "one"), ("three", "four", "one", "two"))
+        async with staged(document(variants), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            for times in (1, 2, 3):
+                crash(stage, 0, 1, 2)
+                await begun_anew(stage, times)
+                assert len({seat.variant.name for seat in stage.cell.seats}) == 3
+            await stage.agreed()
+
+    play(scene)
+
+
 def poisonable(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
     """Dies of a poisonous value."""
     if b"poison" in request:
@@ -112,6 +134,32 @@ def test_poison_kills_once_and_the_next_wait_is_longer() -> None:
     play(scene)
 
 
+def test_a_write_that_splits_them_while_no_keeper_runs_is_undone_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever goes on counting from what only some executed acknowledges what the journal does not hold."""
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.5)
+
+    def liar(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        del replica
+        return b"+LIE\r\n" if b"100" in request else reply
+
+    def another(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        del replica
+        return b"+OTHER\r\n" if b"100" in request else reply
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory, two=liar, three=another) as stage:
+            assert await stage.ask("INCRBY", "balance", 7) == 7
+            keeping = stage.cell.keeping
+            os.kill(keeping.keeper().pid, signal.SIGKILL)
+            await stage.until(lambda: not keeping.has_keeper, "it is lost")
+            assert "NOQUORUM" in str(await stage.ask("SET", "balance", 100))
+            assert await stage.ask("INCRBY", "balance", 5) == 12, "the owner of SET was told that it failed"
+            await begun_anew(stage)
+            assert await stage.agreed() == [(0, b"balance", repr(b"12"))]
+
+    play(scene)
+
+
 def test_a_replica_that_is_lost_again_meanwhile_is_rebuilt_after_all() -> None:
     """The others are enough to go on with; its seat does not stay empty."""
     lives = 0
@@ -130,10 +178,60 @@ def test_a_replica_that_is_lost_again_meanwhile_is_rebuilt_after_all() -> None:
                 assert await stage.ask("INCR", "counter") == number
             crash(stage, 0, 1)
             await stage.until(lambda: stage.told(RevivalEnded))
-            await stage.until(lambda: stage.cell.core.vote.voters() == 3, "its seat is filled")
-            assert lives == 3
+            await stage.until(lambda: lives == 3 and stage.cell.core.vote.voters() == 3, "its seat is filled")
             assert await stage.ask("INCR", "counter") == 11
             assert await stage.agreed() == [(0, b"counter", repr(b"11"))]
+
+    play(scene)
+
+
+def corrupt(stage: Stage, key: str) -> None:
+    """All replicas but one hold something else, each something else, though nobody wrote it."""
+    for replica in stage.current()[1:]:
+        replica.keyspace.databases[0].values[key.encode()] = f"bad {replica.name}".encode()
+
+
+@pytest.mark.parametrize("is_journaled", [True, False])
+def test_what_too_few_agree_on_is_restored_from_what_was_kept(is_journaled: bool) -> None:
+    """Somebody altered it on f+1 replicas at rest: it is found when it is read, and named, once."""
+
+    async def scene(directory: Path) -> None:
+        wanted = document() | ({"journal": {"sync": "always"}} if is_journaled else {})
+        async with staged(wanted, directory) as stage:
+            await stage.ask("SET", "kept", "early")
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            await stage.ask("SET", "later", "late")
+            corrupt(stage, "kept")
+            stage.cell.core.changes.keep(0, b"kept", STRING)  # what the scrub does, by and by
+            with pytest.raises(OperatorFault, match="key 'kept'"):
+                await stage.cell.keeping.checkpoint(is_urgent=True)
+            await begun_anew(stage)
+            assert [fact.reason for fact in stage.told(RevivalBegan)] == [
+                "the replicas do not agree on what they hold: database 0 key 'kept'"
+            ]
+            assert await stage.ask("MGET", "kept", "later") == [b"early", b"late"]
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            assert stage.cell.core.sweep.unreadable == {}
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_what_they_do_not_agree_on_again_is_said_and_no_more() -> None:
+    """A revival did not help: clients are not made to wait for another."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "kept", "early")
+            for _ in range(2):
+                corrupt(stage, "kept")
+                stage.cell.core.changes.keep(0, b"kept", STRING)
+                with pytest.raises(OperatorFault, match="do not agree"):
+                    await stage.cell.keeping.checkpoint(is_urgent=True)
+                await begun_anew(stage)
+            assert len(stage.told(RevivalBegan)) == 1
+            assert list(stage.cell.core.sweep.unreadable.values()) == [DISAGREED]
+            assert await stage.ask("EXISTS", "kept") == 1
 
     play(scene)
 
@@ -151,8 +249,9 @@ def test_rebuilds_that_were_under_way_are_given_up() -> None:
             asked = asyncio.ensure_future(stage.cell.recover(["b"], None, no_progress))
             await stage.until(lambda: any(replica.variant == "late" and replica.heard for replica in stage.replicas))
             crash(stage, 0, 2)
-            with pytest.raises(OperatorFault, match="replica b was not rebuilt"):
+            with pytest.raises(OperatorFault, match="replica b was not rebuilt: all replicas begin anew"):
                 await asked
+            assert [fact.reason for fact in stage.told(RebuildFailed)] == ["all replicas begin anew"]
             may_boot.set()
             await begun_anew(stage)
             assert stage.cell.rebuilder.shadows == {}
@@ -162,36 +261,152 @@ def test_rebuilds_that_were_under_way_are_given_up() -> None:
     play(scene)
 
 
-@pytest.mark.parametrize("policy", ["errors", "halt"])
-def test_where_it_fails_the_cell_is_lost_and_says_so(policy: str) -> None:
-    is_well = True
+class Forgetful:
+    """The part of replicas that forget what they were given, while they are not well."""
 
-    def forgetful(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
-        return reply if is_well or request[0] != b"GET" else b"$-1\r\n"
+    def __init__(self) -> None:
+        self.is_well = True
+
+    def __call__(self, replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        return reply if self.is_well or request[0] != b"GET" else b"$-1\r\n"
+
+
+def test_a_seat_is_filled_with_the_next_variant_that_will_do() -> None:
+    """One cannot be started, another does not hold what it is given: neither is anybody else's end."""
 
     async def scene(directory: Path) -> None:
-        nonlocal is_well
-        wanted = document()
-        wanted["cell"]["on_quorum_lost"] = policy
-        async with staged(wanted, directory, one=forgetful) as stage:
+        forgetful = Forgetful()
+        wanted = document((("one", "broken", "bad", "four"), ("two",), ("three",)))
+        async with staged(wanted, directory, broken="no such program", bad=forgetful) as stage:
             await stage.ask("SET", "key", "value")
             await stage.cell.keeping.checkpoint(is_urgent=True)
-            is_well = False
-            waiting = asyncio.ensure_future(stage.cell.recover(["c"], None, no_progress))
-            await stage.until(lambda: len(stage.replicas) == 4)
+            forgetful.is_well = False
+            crash(stage, 1, 2)
+            await begun_anew(stage)
+            assert [fact.variant for fact in stage.told(RebuildFailed)][-2:] == ["broken", "bad"]
+            assert [seat.variant.name for seat in stage.cell.seats] == ["four", "two", "three"]
+            assert await stage.ask("GET", "key") == b"value"
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_f_plus_one_are_enough_to_go_on_with() -> None:
+    """The seat of a replica that will not do stays empty, which is said; it is rebuilt as any other that was lost."""
+
+    async def scene(directory: Path) -> None:
+        forgetful = Forgetful()
+        async with staged(document(), directory, one=forgetful) as stage:
+            await stage.ask("SET", "key", "value")
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            forgetful.is_well = False
             crash(stage, 0, 1)
             await stage.until(lambda: stage.told(RevivalEnded))
-            (ended,) = stage.told(RevivalEnded)
-            assert "replica a could not be given the checkpoint's state" in ended.reason
+            assert stage.told(RevivalEnded)[0].reason == ""
+            (empty,) = stage.told(SeatLeftEmpty)
+            assert empty.replica == "a"
+            assert "replica a could not be given the checkpoint's state" in empty.reason
+            assert await stage.ask("GET", "key") == b"value"
+            await stage.until(lambda: len(stage.told(RebuildFailed)) >= 3, "it is tried again")
+            forgetful.is_well = True
+            await stage.until(lambda: stage.cell.core.vote.voters() == 3, "it got well")
+            await stage.agreed()
+            assert all(fact.seconds > 0 for fact in stage.told(RebuildDone))
+
+    play(scene)
+
+
+def test_a_liar_among_the_new_replicas_is_convicted() -> None:
+    """While the journal is executed again, by the vote of the others."""
+    lives = 0
+
+    def lying(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        nonlocal lives
+        lives += replica.heard == 1
+        return b":99\r\n" if lives == 2 and request[0] == b"INCR" else reply
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory, three=lying) as stage:
+            for number in range(1, 11):
+                assert await stage.ask("INCR", "counter") == number
+            crash(stage, 0, 1)
+            await stage.until(lambda: stage.told(RevivalEnded))
+            assert stage.told(RevivalEnded)[0].reason == ""
+            assert Cause.WRONG_WRITE in [notice.cause for notice in stage.told(Convicted)]
+            await stage.until(lambda: stage.cell.core.vote.voters() == 3, "its seat is filled")
+            assert await stage.ask("INCR", "counter") == 11
+            assert await stage.agreed() == [(0, b"counter", repr(b"11"))]
+
+    play(scene)
+
+
+def test_one_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refill, "GRACE_SECONDS_MIN", 0.05)
+    is_awake = True
+
+    def sleepy(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        return reply if is_awake else None
+
+    async def scene(directory: Path) -> None:
+        nonlocal is_awake
+        async with staged(document(), directory, one=sleepy) as stage:
+            await stage.ask("SET", "key", "value")
+            is_awake = False
+            crash(stage, 1, 2)
+            await stage.until(lambda: stage.told(RevivalEnded))
+            assert [(fact.replica, fact.reason) for fact in stage.told(SeatLeftEmpty)] == [("a", "it took too long")]
+            is_awake = True
+            assert await stage.ask("GET", "key") == b"value"
+
+    play(scene)
+
+
+def test_where_too_few_can_be_had_the_cell_is_lost_until_they_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients get errors meanwhile, and nothing that was acknowledged is lost."""
+    monkeypatch.setattr(revival, "LOST_SECONDS_FIRST", 0.05)
+
+    async def scene(directory: Path) -> None:
+        forgetful = Forgetful()
+        async with staged(document(), directory, one=forgetful, two=forgetful) as stage:
+            await stage.ask("SET", "key", "value")
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            await stage.ask("SET", "later", "another")
+            forgetful.is_well = False
+            waiting = asyncio.ensure_future(stage.cell.recover(["c"], None, no_progress))
+            await stage.until(lambda: len(stage.replicas) >= 4)
+            crash(stage, 0, 1)
+            await stage.until(lambda: len(stage.told(RevivalEnded)) >= 2, "it is tried again")
+            assert "could not be given the checkpoint's state" in stage.told(RevivalEnded)[0].reason
             assert isinstance((await asyncio.gather(waiting, return_exceptions=True))[0], OperatorFault)
-            await stage.until(lambda: not any(replica.domain.running for replica in stage.replicas), "all have ended")
-            assert all(seat.role is Role.RETIRED for seat in stage.cell.seats)
-            assert stage.cell.stopping.is_set() == (policy == "halt")
             assert "NOQUORUM" in str(await stage.ask("GET", "key"))
             with pytest.raises(OperatorFault, match="the cell is lost") as fault:
                 await stage.cell.recover(["a"], None, no_progress)
-            assert "restart the cell" in fault.value.hint
-            assert not stage.cell.revival.is_armed
+            assert "tried again" in fault.value.hint
+            assert not stage.cell.stopping.is_set()
+            forgetful.is_well = True
+            await stage.until(lambda: stage.told(RevivalEnded)[-1].reason == "", "they can be had again")
+            assert await stage.ask("MGET", "key", "later") == [b"value", b"another"]
+            await stage.cell.recover(["a"], None, no_progress)
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_a_cell_that_is_to_halt_where_it_is_lost_is_not_tried_again() -> None:
+    async def scene(directory: Path) -> None:
+        forgetful = Forgetful()
+        wanted = document()
+        wanted["cell"]["on_quorum_lost"] = "halt"
+        async with staged(wanted, directory, one=forgetful, two=forgetful) as stage:
+            await stage.ask("SET", "key", "value")
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            forgetful.is_well = False
+            crash(stage, 0, 1)
+            await stage.until(stage.cell.stopping.is_set, "it halts")
+            assert len(stage.told(RevivalEnded)) == 1
+            await stage.until(lambda: not any(replica.domain.running for replica in stage.replicas), "all have ended")
+            assert all(seat.role is Role.RETIRED for seat in stage.cell.seats)
+            assert "NOQUORUM" in str(await stage.ask("GET", "key"))
 
     play(scene)
 
@@ -206,7 +421,7 @@ def test_it_does_not_last_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def scene(directory: Path) -> None:
         nonlocal is_awake
-        async with staged(document(), directory, one=sleepy) as stage:
+        async with staged(document(), directory, one=sleepy, two=sleepy) as stage:
             await stage.ask("SET", "key", "value")
             is_awake = False
             crash(stage, 1, 2)

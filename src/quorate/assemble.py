@@ -14,26 +14,28 @@ import socket
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .boot import boot, first_fault, recipe
+from .boot import recipe
 from .config import Config, Replica
 from .config_values import Duration
 from .domains.make import make
 from .domains.port import Domain
 from .drills import FAULTS, ON_DOMAIN, drill
-from .facts import Fact, JournalLost, StateLost
+from .facts import Fact, JournalLost, StateLost, StateRegained
 from .families import settings
 from .journaling import Journaling
 from .keeping import StateKeeping
 from .lives import Life
 from .rebuild import Progress as Stages
 from .rebuild import Rebuilder
-from .recovery import Recovery, supervise
-from .restart import fill
+from .recovery import Recovery
+from .refill import Refill
 from .revival import Revival
 from .seats import Seat
+from .state import dialects
 from .state.faults import StateFault
 from .state.link import Keeper
 from .trusted.connection import Connection
@@ -63,7 +65,14 @@ def _unheard(fact: Fact) -> None:
 class Cell:
     """A running cell. `start` boots it, `stop` drains it and leaves nothing behind."""
 
-    def __init__(self, config: Config, on_notices: OnNotices, progress: Progress, on_fact: OnFact = _unheard) -> None:
+    def __init__(
+        self,
+        config: Config,
+        on_notices: OnNotices,
+        progress: Progress,
+        on_fact: OnFact = _unheard,
+        left_out: int = 0,
+    ) -> None:
         self.config = config
         self.protocol = make_protocol(config)
         self.core = Coordinator(config.cell.f, self.protocol, config.limits)
@@ -80,12 +89,22 @@ class Cell:
         every = config.checkpoint.every
         seconds, slots = (every.ns / 1e9, 0) if isinstance(every, Duration) else (0.0, every)
         self.keeping = StateKeeping(self.shell, seconds, slots, config.journal.sync != "off")
-        self.journaling = Journaling(config, self.shell, self._journal_failed)
+        self.journaling = Journaling(config, self.shell, self._journal_failed, left_out)
         self.rebuilder = Rebuilder(config, self.protocol, self.shell, self.keeping, self._directory)
         self.recovery = Recovery(
             config, self.shell, self.seats, self.keeping, self.rebuilder, self._begin, self._recovered
         )
-        self.revival = Revival(self.shell, self.keeping, self.journaling, self.recovery, self._begin, self._recovered)
+        self.refill = Refill(self.shell, self.keeping, self.recovery, self._begin)
+        self.revival = Revival(
+            self.shell,
+            self.keeping,
+            self.journaling,
+            self.recovery,
+            self.refill,
+            self._begin,
+            self._recovered,
+            config.cell.on_quorum_lost != "halt",
+        )
 
     async def start(self, listener: socket.socket) -> None:
         """Boot all replicas, then serve clients on `listener`. On failure nothing is left running."""
@@ -95,26 +114,27 @@ class Cell:
         self.seats += [self._seat(index, replica) for index, replica in enumerate(self.config.replicas)]
         try:
             await self._open_state()
-            async with asyncio.TaskGroup() as boots:
-                for seat in self.seats:
-                    boots.create_task(self._boot(seat))
-            if await self.journaling.begin(self.keeping.keeper()):
+            newcomers = await self.refill.prepare(is_first=True, progress=self._progress)
+            await self.refill.take_seats(newcomers, self._progress)
+            has_replayed = await self.revival.replay()
+            self._begin_all()
+            if has_replayed:
                 # Else all would be executed again at the next start too. What cannot be read is said, and served.
                 with suppress(StateFault):
                     await self.keeping.checkpoint(is_urgent=True)
-        except ExceptionGroup as group:
-            await self.stop()
-            raise first_fault(group) from group
         except BaseException:
             await self.stop()
             raise
+        tame_garbage_collector()
+        await self.shell.listen(listener)
+
+    def _begin_all(self) -> None:
+        """Whatever goes on while the cell lives begins before anything waits for it, the first checkpoint included."""
         self._begin(self._measure())
         self._begin(self.keeping.run())
         self._begin(self.keeping.scrub())
         self._begin(self.recovery.run())
         self.revival.is_armed = True
-        tame_garbage_collector()
-        await self.shell.listen(listener)
 
     def broke(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An error that nobody expected came up. In the shell or the core it is our own bug: the cell halts."""
@@ -153,7 +173,8 @@ class Cell:
         if fault not in FAULTS:
             raise OperatorFault(f"there is no fault {fault!r}", f"the faults are: {', '.join(FAULTS)}")
         if self.core.roles[seat.index] is not Role.VOTING:
-            raise OperatorFault(f"replica {name} is {self.core.roles[seat.index].value}, it has no vote to spoil")
+            role = self.core.roles[seat.index] if seat.role is Role.VOTING else seat.role
+            raise OperatorFault(f"replica {name} is {role.value}, it has no vote to spoil")
         if not is_on and fault in ON_DOMAIN:
             raise OperatorFault(f"{fault} ends with the replica's domain")
         if not is_on:
@@ -199,9 +220,10 @@ class Cell:
         cell = self.config.cell
         directory = state_directory(self.config)
         private_directory(directory)
-        keeper = await Keeper.start(directory / "checkpoint.sqlite3", cell.protocol, cell.name)
-        self.keeping.attach(keeper)
+        start = partial(Keeper.start, directory / "checkpoint.sqlite3", cell.protocol, cell.name)
+        keeper = await self.keeping.open(start, dialects.make(cell.protocol).databases)
         self.keeping.on_broken = lambda fault: self._recovered(StateLost(str(fault)))
+        self.keeping.on_regained = lambda: self._recovered(StateRegained())
         self.keeping.on_committed = self.journaling.committed
         self.protocol.adopt_extras(keeper.extras)
         self.journaling.open(directory)
@@ -211,20 +233,6 @@ class Cell:
         self._recovered(JournalLost(reason))
         if self.config.journal.sync != "off":
             self._halt()
-
-    async def _boot(self, seat: Seat) -> None:
-        name = seat.replica.name
-        self._progress(name, "booting")
-        sock = await boot(name, seat.domain, self.protocol.probe())
-        keeper = self.keeping.keeper()
-        if keeper.checkpoint.counts:
-            self._progress(name, "restoring")
-            await fill(keeper, sock, self.keeping.next_feed(), name)
-            sock = await seat.domain.connect()
-        self._progress(name, "voting")
-        await self.shell.adopt(seat.index, sock)
-        seat.role = Role.VOTING
-        self._begin(supervise(self.shell, seat.domain, seat.index))
 
     def _check_descriptors(self) -> None:
         """Each client takes a descriptor: raise our limit as far as it goes, and lower the number of clients to it."""
@@ -252,16 +260,19 @@ class Cell:
     def _noticed(self, notices: list[Notice]) -> None:
         for notice in notices:
             if isinstance(notice, Convicted | Retired):
-                seat = self.seats[notice.seat]
-                seat.role = Role.CONVICTED if isinstance(notice, Convicted) else Role.RETIRED
-                seat.cause = notice.cause.value
-                seat.last_slot = notice.slot
-                self._begin(self._end_replica(seat, self.shell.lanes[seat.index], seat.domain))
+                self._dismissed(notice, self.seats[notice.seat])
             self.recovery.noticed(notice)
             self.revival.noticed(notice)
             if isinstance(notice, QuorumLost) and not self.core.is_suspended:
                 self._quorum_lost()
         self._on_notices(notices)
+
+    def _dismissed(self, notice: Convicted | Retired, seat: Seat) -> None:
+        if seat.role is Role.VOTING:  # else it goes with all the others, which begin anew
+            seat.become(Role.CONVICTED if isinstance(notice, Convicted) else Role.RETIRING)
+        seat.cause = notice.cause.value
+        seat.last_slot = notice.slot
+        self._begin(self._end_replica(seat, self.shell.lanes[seat.index], seat.domain))
 
     def _quorum_lost(self) -> None:
         """Nothing can be done about it: answer errors, or end, as the operator decided."""
@@ -272,7 +283,7 @@ class Cell:
         """A replica without a vote does no more: its lane is closed and its domain ended."""
         seat.usage = domain.usage()
         lane.transport.close()
-        await domain.kill()
+        await seat.end(domain)
 
     async def _measure(self) -> None:
         limit = self.config.limits.memory_bytes_max

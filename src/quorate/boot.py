@@ -5,7 +5,6 @@ Knows nothing of votes and seats. What was started and did not become ready is e
 
 import asyncio
 import socket
-from contextlib import suppress
 
 from .config import Replica, Variant
 from .domains import interpreter
@@ -26,28 +25,24 @@ async def boot(name: str, domain: Domain, probe: tuple[bytes, bytes]) -> socket.
     loop = asyncio.get_running_loop()
     give_up = loop.time() + BOOT_SECONDS_MAX
     end = asyncio.ensure_future(domain.ended())
+    sock = None
     try:
-        while loop.time() < give_up and not end.done():
+        while sock is None and loop.time() < give_up and not end.done():
             sock = await _try_lane(domain, probe)
-            if sock is not None:
-                return sock
-            await asyncio.sleep(BOOT_POLL_SECONDS)
-    finally:
-        if not end.done():
-            end.cancel()
-            with suppress(asyncio.CancelledError):
-                await end
+            if sock is None:
+                await asyncio.sleep(BOOT_POLL_SECONDS)
+        end.cancel()
+        # Not `await end`: whoever cancels us at this very moment must be heard.
+        await asyncio.wait((end,))
+    except BaseException:
+        end.cancel()
+        if sock is not None:
+            sock.close()
+        raise
+    if sock is not None:
+        return sock
     console = (await domain.kill()).console
     raise OperatorFault(f"replica {name} did not become ready\n{console}".rstrip(), "see its output")
-
-
-def first_fault(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The operator's fault among several errors, or else the first error."""
-    faults = group.subgroup(OperatorFault)
-    first: BaseException = faults or group
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first
 
 
 async def _try_lane(domain: Domain, probe: tuple[bytes, bytes]) -> socket.socket | None:

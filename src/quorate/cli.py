@@ -56,7 +56,10 @@ app.add_typer(bench_app, name="bench")
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A configuration file, such as examples/kv.toml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
-CellName = Annotated[str | None, typer.Option("--cell", metavar="NAME", help="Which cell, where several are running.")]
+CellName = Annotated[
+    str | None,
+    typer.Option("--cell", metavar="NAME", help="Which cell, where several run: its name, process or state directory."),
+]
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -79,9 +82,15 @@ def _options(
 
 
 @app.command("run")
-def _run(config: ConfigPath) -> None:
+def _run(
+    config: ConfigPath,
+    left_out: Annotated[
+        int,
+        typer.Option("--leave-out", min=0, metavar="SLOT", help="Never again execute this slot of the journal."),
+    ] = 0,
+) -> None:
     """Run a cell until SIGTERM or SIGINT, which drain it."""
-    raise Exit(run.run(config))
+    raise Exit(run.run(config, left_out))
 
 
 @app.command("demo")

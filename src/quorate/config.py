@@ -32,6 +32,7 @@ from .config_values import (
     Address,
     Duration,
     Origin,
+    explain_value,
     origin,
     read_address,
     read_argument,
@@ -368,7 +369,7 @@ class _Reader:
             names = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list) else []
             for name in names:
                 if name not in known:
-                    hint = _suggest(name, known) or f"the variants are: {', '.join(known) or 'none'}"
+                    hint = _suggest(name, known) or f"the variants are: {', '.join(dict.fromkeys(known)) or 'none'}"
                     self._report(f"replica[{place}].variants", f"there is no variant {name!r}", hint)
             if len(set(names)) < len(names):
                 self._report(f"replica[{place}].variants", "a variant is named twice", "name each once")
@@ -405,7 +406,7 @@ def _explain(detail: ErrorDetails, section: str) -> tuple[str, str]:
         case "dataclass_type":
             return "must be a section of keys", f"write [{section}] and its keys below it"
         case _:
-            return detail["msg"].replace("Input should", "must"), ""
+            return explain_value(detail)
 
 
 def _suggest(word: str, known: tuple[str, ...] | list[str]) -> str:

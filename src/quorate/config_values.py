@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationInfo
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 NAME_PATTERN = re.compile(r"[a-z0-9-]{1,32}")
 DIGEST_PATTERN = re.compile(r"[0-9a-f]{40}")
@@ -57,6 +57,15 @@ PACKAGES = {
     "libtcmalloc_minimal.so.4": "libtcmalloc-minimal4",
     "libjemalloc.so.2": "libjemalloc2",
     "libc_malloc_debug.so.0": "libc6",
+}
+
+# What pydantic finds wrong with a value's shape, in our words: message and hint.
+SHAPES = {
+    "string_type": ("must be a string", "write it in double quotes"),
+    "int_type": ("must be an integer", "write it without quotes and without a point"),
+    "bool_type": ("must be true or false", "write it without quotes"),
+    "tuple_type": ("must be a list", 'write it in brackets: ["first", "next"]'),
+    "dict_type": ("must be a table of names and strings", 'write it in braces: { NAME = "value" }'),
 }
 
 
@@ -106,6 +115,18 @@ class Duration:
 def refusal(message: str, hint: str = "") -> PydanticCustomError:
     """The error to raise for a value that cannot be used, with one sentence of what to do about it."""
     return PydanticCustomError("refused", "{message}", {"message": message, "hint": hint})
+
+
+def explain_value(detail: ErrorDetails) -> tuple[str, str]:
+    """Say what pydantic found wrong with a single value in our words: message and hint."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "greater_than_equal":
+        return f"must be at least {context['ge']}, not {detail['input']}", ""
+    if kind == "less_than_equal":
+        return f"must be at most {context['le']}, not {detail['input']}", ""
+    if kind == "too_short":
+        return "must not be empty", f"name at least {context['min_length']}"
+    return SHAPES.get(kind, (f"{detail['input']!r} cannot be used", ""))
 
 
 def origin(info: ValidationInfo) -> Origin:
@@ -248,7 +269,7 @@ def read_program(value: str, root: Path | None, info: ValidationInfo) -> str:
     path = str(read_path(value, info)) if has_directory else value
     found = shutil.which(path, path=origin(info).environ.get("PATH", os.defpath))
     if found is None:
-        raise refusal(f"there is no program {path}{'' if has_directory else ' on PATH'}", _install_hint(value))
+        raise refusal(f"there is no program {path}{'' if has_directory else ' on PATH'}", install_hint(value))
     return str(Path(found).absolute())
 
 
@@ -260,7 +281,8 @@ def _program_in(root: Path, value: str) -> str:
     return value
 
 
-def _install_hint(name: str) -> str:
+def install_hint(name: str) -> str:
+    """How to come by this program or library."""
     package = PACKAGES.get(name)
     return f"apt-get install {package}" if package else "install it, or correct the path"
 
@@ -276,6 +298,12 @@ def library_directories() -> Iterator[Path]:
     yield from (Path(base) for base in ("/usr/lib64", "/lib64", "/usr/lib", "/usr/local/lib"))
 
 
+def find_library(name: str, root: Path = Path("/")) -> Path | None:
+    """Where the shared object of this bare soname is, as seen below `root`."""
+    candidates = (directory / name for directory in library_directories())
+    return next((path for path in candidates if (root / str(path)[1:]).is_file()), None)
+
+
 def read_preload(value: str, root: Path | None, info: ValidationInfo) -> str:
     """The absolute path of a shared object to preload: given as a path, or as a bare soname to look for."""
     if re.search(r"[\s:]", value) or not value:
@@ -283,13 +311,12 @@ def read_preload(value: str, root: Path | None, info: ValidationInfo) -> str:
     inside = root or Path("/")
     if "/" in value:
         path = Path(value) if root else read_path(value, info)
-        candidates = [path] if path.is_absolute() else []
+        found = path if path.is_absolute() and (inside / str(path)[1:]).is_file() else None
     else:
-        candidates = [directory / value for directory in library_directories()]
-    for candidate in candidates:
-        if (inside / str(candidate)[1:]).is_file():
-            return str(candidate)
-    raise refusal(f"there is no shared object {value}", _install_hint(value))
+        found = find_library(value, inside)
+    if found is None:
+        raise refusal(f"there is no shared object {value}", install_hint(value))
+    return str(found)
 
 
 def read_environment(value: dict[str, str]) -> dict[str, str]:

@@ -23,16 +23,28 @@ class RebuildFailed:
 
 @dataclass(frozen=True, slots=True)
 class RebuildDone:
-    """A rebuilt replica votes, `seconds` after its predecessor was lost, or else after its rebuild began."""
+    """A rebuilt replica votes, `seconds` after its predecessor was lost, or else after its rebuild began.
+
+    `is_planned`: nobody was lost, it was due or asked for.
+    """
 
     replica: str
     variant: str
     seconds: float
+    is_planned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RebuildPostponed:
     """A restart that is due would leave too few voters."""
+
+    replica: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeatLeftEmpty:
+    """The cell begins without a replica in this seat, for this reason; it is rebuilt as any that was lost."""
 
     replica: str
     reason: str
@@ -55,9 +67,14 @@ class RevivalEnded:
 
 @dataclass(frozen=True, slots=True)
 class StateLost:
-    """State is kept no more, for this reason: no replica can be rebuilt until the cell starts anew."""
+    """State is kept no more, for this reason: no replica can be rebuilt until another keeper has read it anew."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateRegained:
+    """Another keeper has made a checkpoint: what was lost with the one before is made up for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +89,10 @@ Fact = (
     | RebuildFailed
     | RebuildDone
     | RebuildPostponed
+    | SeatLeftEmpty
     | RevivalBegan
     | RevivalEnded
     | StateLost
+    | StateRegained
     | JournalLost
 )

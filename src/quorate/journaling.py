@@ -11,14 +11,20 @@ from .config import Config
 from .restart import learn, replay
 from .state.journal_file import JournalFile
 from .state.link import Keeper
+from .trusted.errors import OperatorFault
 from .trusted.journal import JournalFault
 from .trusted.shell import Shell
 
+LEFT_OUT = "the operator had it left out"
+
 
 class Journaling:
-    """One cell's journal. `on_failed` is called when it can no longer be written, with the reason."""
+    """One cell's journal. `on_failed` is called when it can no longer be written, with the reason.
 
-    def __init__(self, config: Config, shell: Shell, on_failed: Callable[[str], None]) -> None:
+    `left_out` is a slot that the operator wants nobody to execute again, 0 for none.
+    """
+
+    def __init__(self, config: Config, shell: Shell, on_failed: Callable[[str], None], left_out: int = 0) -> None:
         self.file: JournalFile | None = None
         self.fault = ""
         self._sync = config.journal.sync
@@ -26,37 +32,71 @@ class Journaling:
         self._shell = shell
         self._core = shell.core
         self._on_failed = on_failed
+        self._left_out = left_out
+        self._has_begun = False
 
     @property
     def synced_slot(self) -> int:
         """Up to which slot all writes are on disk."""
         return self.file.synced_slot if self.file is not None and self._sync != "off" else 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether writes are refused, because the disk has no room."""
+        return self.file is not None and self._sync != "off" and self.file.is_full
+
     def open(self, directory: Path) -> None:
         """Open what is in `directory`. Raises `JournalFault` when it must not be gone on with."""
         cell = self._config.cell
         self.file = JournalFile.open(directory, cell.protocol, cell.name, self._sync)
 
-    async def begin(self, keeper: Keeper) -> bool:
-        """The replicas hold the last checkpoint: execute what came after it, then write on. Whether there was any."""
+    async def begin(self, keeper: Keeper, singly_from: int = 0) -> bool:
+        """The replicas hold the last checkpoint: execute what came after it, then write on. Whether there was any.
+
+        Slots from `singly_from` on are executed one by one (0: none). Raises `Disagreement` when replicas do not agree
+        on them: when they are new ones, this may be tried again.
+        """
         file = self.file
         assert file is not None
         slot = keeper.checkpoint.slot
-        self._core.begin_at(max(slot, file.recovered.last_slot))
-        self._core.recording.tombstones = dict(file.recovered.tombstones)
-        replayed = await replay(self._core, self._shell, file, slot)
+        if not self._has_begun:
+            self._has_begun = True
+            self._core.begin_at(max(slot, file.recovered.highest_slot))
+            self._core.recording.tombstones = file.recovered.tombstones
+            file.begin(self._synced, self._failed, self._shell.synced)
+            if self._left_out:
+                await self._leave_out(file, slot, self._left_out)
+        replayed = await replay(self._core, self._shell, file, slot, singly_from)
         await learn(self._core, keeper)
-        file.begin(self._synced, self._failed, self._shell.synced)
         self._core.recording.begin(file.journal)
         self._shell.journal_file = Unsynced(self) if self._sync == "off" else file
+        # On a full disk there may be no room at all, and keys that have expired meanwhile.
+        self._shell.check_room(self._shell.journal_file)
+        # What has expired is looked at from now on, though nobody should ask.
+        self._shell.schedule()
         return bool(replayed)
+
+    async def _leave_out(self, file: JournalFile, checkpoint: int, slot: int) -> None:
+        """Nobody executes `slot` again, neither now nor at a later start."""
+        if not checkpoint < slot <= file.recovered.last_slot:
+            raise OperatorFault(
+                f"the journal holds no slot {slot} behind its checkpoint, which is of slot {checkpoint}",
+                "start the cell without --leave-out",
+            )
+        self._core.recording.tombstones.bury(slot, slot, LEFT_OUT)
+        await file.bury(slot, LEFT_OUT, self._shell.now())
 
     async def again(self, keeper: Keeper) -> None:
         """All replicas are new ones, and hold the last checkpoint: execute what was decided after it."""
+        file = self.require()
+        self.write()
+        await replay(self._core, self._shell, file, keeper.checkpoint.slot)
+
+    def require(self) -> JournalFile:
+        """The journal's file. Raises `JournalFault` when there is none any more."""
         if self.file is None:
             raise JournalFault(f"there is no journal: {self.fault}", "restart the cell")
-        self.write()
-        await replay(self._core, self._shell, self.file, keeper.checkpoint.slot)
+        return self.file
 
     def committed(self, slot: int) -> None:
         """A checkpoint is kept: what lies before it is needed no more."""
@@ -96,6 +136,7 @@ class Unsynced:
 
     is_short = False
     is_full = False
+    is_spent = False
 
     def __init__(self, journaling: Journaling) -> None:
         self._journaling = journaling

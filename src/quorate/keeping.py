@@ -1,17 +1,20 @@
 """Keeping state: what the core read goes to the keeper, checkpoints are asked for in time, and waited for.
 
-Ring 1. Knows neither replicas nor their rebuilding. Without a keeper, when it broke, the cell serves on: nothing is
-noted any more, and no replica can be rebuilt until the cell starts anew.
+Ring 1. Knows neither replicas nor their rebuilding. When the keeper ends, because its disk is full or somebody killed
+it, the cell serves on, nothing is noted, and no replica can be rebuilt. After a while there is another keeper. What
+changed meanwhile nobody noted, so all that the replicas hold is read again, by vote: of what the store held before
+nothing is believed but its last checkpoint, and that only until the next one.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from .state.faults import StateFault
 from .state.link import Keeper
 from .state.rows import Checkpoint as Kept
 from .trusted.changes import Checkpoint, Clear, StoreEffect
+from .trusted.errors import OperatorFault
 from .trusted.shell import Shell
 
 # More than this waiting for the keeper: reading state has to wait too.
@@ -19,6 +22,14 @@ BACKLOG_BYTES_MAX = 32 * 1024 * 1024
 BACKLOG_POLL_SECONDS = 0.01
 TICK_SECONDS = 0.1
 SCRUB_SECONDS = 1.0
+# How soon another keeper is tried for; each that makes no checkpoint has the next wait twice as long, up to the latter.
+RENEWAL_SECONDS_FIRST = 1.0
+RENEWAL_SECONDS_MAX = 60.0
+
+# How long a revival waits for another keeper.
+KEPT_SECONDS_MAX = 15.0
+
+StartKeeper = Callable[[], Awaitable[Keeper]]
 
 
 class StateKeeping:
@@ -30,16 +41,30 @@ class StateKeeping:
         self.on_sealed: Callable[[], None] = _nothing
         self.on_committed: Callable[[int], None] = _nothing
         self.on_broken: Callable[[StateFault], None] = _nothing
+        self.on_regained: Callable[[], None] = _nothing
         self.fault = StateFault("no state is kept")
+        # Whether a keeper was lost, and none has made a checkpoint since.
+        self.is_lost = False
         self._shell = shell
         self._core = shell.core
         self._every_seconds = every_seconds
         self._every_slots = every_slots
         self._is_durable = is_durable
         self._keeper: Keeper | None = None
+        self._start: StartKeeper | None = None
+        self._databases = 0
+        self._ended: Keeper | None = None
+        self._renewal_seconds = 0.0
         self._feeds = 0
         self._counts: dict[int, dict[int, int]] = {}
         self._waiting: list[asyncio.Future[int]] = []
+
+    async def open(self, start: StartKeeper, databases: int) -> Keeper:
+        """Have `start` start the keeper of so many databases, and others after it. Raises as `start` for the first."""
+        keeper = await start()
+        self._start, self._databases = start, databases
+        self.attach(keeper)
+        return keeper
 
     def attach(self, keeper: Keeper) -> None:
         """From now on what changes is noted, and told to this keeper."""
@@ -50,13 +75,40 @@ class StateKeeping:
         self._core.changes.is_kept = True
 
     def broke(self, fault: StateFault) -> None:
-        """The keeper is no more: the cell goes on without."""
-        self._keeper = None
+        """The keeper is no more: the cell goes on without, until there is another."""
+        self._ended, self._keeper = self._keeper, None
         self.fault = fault
+        self.is_lost = True
+        # Nobody will say any more that these were done.
+        self._counts.clear()
         self._core.state_is_lost(self._shell.now())
         self._shell.schedule()
         self._fail_waiting(fault)
         self.on_broken(fault)
+
+    async def _renew(self, start: StartKeeper) -> None:
+        """Try for another keeper, after a wait. All that it is to keep is read anew."""
+        first, most = RENEWAL_SECONDS_FIRST, RENEWAL_SECONDS_MAX
+        self._renewal_seconds = min(2 * self._renewal_seconds or first, most)
+        await asyncio.sleep(self._renewal_seconds)
+        if self._ended is not None:
+            # Two must not have the store open.
+            await self._ended.stop()
+            self._ended = None
+        try:
+            keeper = await start()
+        except StateFault as fault:
+            self.fault = fault
+            return
+        except (OperatorFault, OSError) as error:
+            self.fault = StateFault(str(error))
+            return
+        self.attach(keeper)
+        self._core.sweep.is_held = False
+        for database in range(self._databases):
+            self._core.changes.keep_whole(database)
+        self._core.checkpoint_wanted(is_urgent=False, now=self._shell.now())
+        self._shell.schedule()
 
     # What the core tells.
 
@@ -90,6 +142,10 @@ class StateKeeping:
             return
         self.checkpoint_slot = slot
         self.checkpoint_at = time.monotonic()
+        self._renewal_seconds = 0.0
+        if self.is_lost:
+            self.is_lost = False
+            self.on_regained()
         self.on_committed(slot)
         for waiter in self._take_waiting():
             waiter.set_result(slot)
@@ -123,6 +179,19 @@ class StateKeeping:
         """Whether state is kept."""
         return self._keeper is not None
 
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a store, though its keeper may have ended, so that there will be another."""
+        return self._keeper is not None or self._start is not None
+
+    async def kept(self) -> None:
+        """Wait until state is kept again. Raises `StateFault` when it is not in good time."""
+        give_up = time.monotonic() + KEPT_SECONDS_MAX
+        while self._keeper is None:
+            if time.monotonic() > give_up:
+                raise self.fault
+            await asyncio.sleep(BACKLOG_POLL_SECONDS)
+
     def next_feed(self) -> int:
         """A number for one more feed."""
         self._feeds += 1
@@ -140,13 +209,16 @@ class StateKeeping:
         return self._keeper
 
     async def run(self) -> None:
-        """Ask for checkpoints in time, and let the sweep go on when the keeper has taken what waited."""
+        """Ask for checkpoints in time, let the sweep go on when the keeper has taken what waited, have a keeper."""
         last_slot, last_at = 0, time.monotonic()
         while True:
             await asyncio.sleep(BACKLOG_POLL_SECONDS if self._core.sweep.is_held else TICK_SECONDS)
             keeper, core = self._keeper, self._core
             if keeper is None:
-                return
+                if self._start is None:
+                    return
+                await self._renew(self._start)
+                continue
             if core.sweep.is_held and keeper.backlog_bytes <= BACKLOG_BYTES_MAX // 2:
                 core.sweep.is_held = False
                 core.go_on(self._shell.now())
@@ -162,21 +234,21 @@ class StateKeeping:
     async def scrub(self) -> None:
         """Have all that is kept read again, slowly, though nobody wrote it: a replica may lose it all the same."""
         after: tuple[int, bytes] | None = None
-        while self._keeper is not None:
+        while True:
             await asyncio.sleep(SCRUB_SECONDS)
             if self._core.sweep.is_wanted or self._core.is_suspended:
                 continue
             try:
                 page = await self.keeper().page(after, self._core.limits.scrub_keys_max)
             except StateFault:
-                return
+                continue
             after = page[-1][:2] if page else None
             for database, key, kind in page:
                 self._core.changes.keep(database, key, kind)
 
     async def stop(self) -> None:
         """End the keeper."""
-        keeper, self._keeper = self._keeper, None
+        keeper, self._keeper = self._keeper or self._ended, None
         if keeper is not None:
             await keeper.stop()
 

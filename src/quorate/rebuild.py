@@ -20,10 +20,13 @@ from .state.faults import FeedFault, StateFault
 from .trusted.errors import OperatorFault
 from .trusted.messages import Role
 from .trusted.protocol import Protocol
+from .trusted.recover import become
 from .trusted.shell import Lane, Shell
 
 REBUILD_SECONDS_MAX = 600.0
 PROGRESS_SECONDS = 0.1
+# Who watches is told of a wait that is longer.
+PATIENCE_SECONDS = 1.0
 
 Progress = Callable[[str, str, float], None]
 
@@ -33,20 +36,37 @@ class RebuildFault(Exception):
 
 
 class Shadow:
-    """A replica that is prepared for a seat. `seated` ends when it votes, or with why it never will."""
+    """A replica that is prepared for a seat. `seated` ends when it votes, or with why it never will.
 
-    def __init__(self, seat: Seat, variant: Variant, domain: Domain) -> None:
+    `role` is where it stands in its own life, beside that of the replica in the seat, and `share` how much of that is
+    done, 0 to 1. `progress` is told of both.
+    """
+
+    def __init__(self, seat: Seat, variant: Variant, domain: Domain, progress: Progress) -> None:
         self.seat = seat
         self.variant = variant
         self.domain = domain
+        self.role = Role.BOOTING
+        self.share = 0.0
         self.lane: Lane | None = None
         self.feed = 0
+        self._progress = progress
         self.seated: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def name(self) -> str:
         """The replica's."""
         return self.seat.replica.name
+
+    def become(self, role: Role) -> None:
+        """Its life goes on."""
+        self.role = become(self.role, role)
+        self.share = 0.0
+
+    def tell(self, share: float = 0.0, waits_for: str = "") -> None:
+        """Who watches is told where it stands, and that so much of this is done, or what it waits for."""
+        self.share = share
+        self._progress(self.name, f"{self.role.value}, waits for {waits_for}" if waits_for else self.role.value, share)
 
     def fail(self, reason: str) -> None:
         """It is no good."""
@@ -68,9 +88,9 @@ class Rebuilder:
         self._keeping = keeping
         self._directory = directory
 
-    def shadow(self, seat: Seat, variant: Variant) -> Shadow:
+    def shadow(self, seat: Seat, variant: Variant, progress: Progress) -> Shadow:
         """A shadow for `seat`, not started yet."""
-        shadow = self.shadows[seat.index] = Shadow(seat, variant, self.domain(seat, variant))
+        shadow = self.shadows[seat.index] = Shadow(seat, variant, self.domain(seat, variant), progress)
         return shadow
 
     def domain(self, seat: Seat, variant: Variant) -> Domain:
@@ -81,54 +101,61 @@ class Rebuilder:
         directory = self._directory / f"{seat.replica.name}-{seat.generation}"
         return make(seat.replica.domain, recipe(seat.replica, variant), directory, number)
 
-    async def run(self, shadow: Shadow, progress: Progress) -> None:
+    async def run(self, shadow: Shadow) -> None:
         """Prepare `shadow` until it votes. Raises `RebuildFault` when it never will; nothing of it is left then."""
         try:
             async with asyncio.timeout(REBUILD_SECONDS_MAX):
-                await self._prepare(shadow, progress)
+                await self._prepare(shadow)
         except (TimeoutError, RebuildFault, OperatorFault, FeedFault, OSError) as error:
             if self._has_seat(shadow):
                 return
             await self._abandon(shadow)
             raise RebuildFault(str(error) or "it took too long") from error
         except BaseException:
-            await self._abandon(shadow)
+            if not self._has_seat(shadow):
+                await self._abandon(shadow)
             raise
         finally:
             if not self._has_seat(shadow):
                 self.shadows.pop(shadow.seat.index, None)
 
-    async def _prepare(self, shadow: Shadow, progress: Progress) -> None:
-        name = shadow.name
-        progress(name, Role.BOOTING.value, 0.0)
+    async def _prepare(self, shadow: Shadow) -> None:
+        shadow.tell()
         # What changed lately is read while the replica boots, so that little is left for the end.
         recent = asyncio.ensure_future(self._keeping.checkpoint(is_urgent=True))
         with ExitStack() as undo:
             try:
-                feed_socket = await boot(name, shadow.domain, self._protocol.probe())
+                feed_socket = await boot(shadow.name, shadow.domain, self._protocol.probe())
                 undo.callback(feed_socket.close)
                 shadow.lane = await self._shell.adopt_shadow(await shadow.domain.connect())
-                await recent
+                await self._patiently(shadow, recent)
             finally:
                 recent.cancel()
-                with suppress(asyncio.CancelledError, StateFault):
-                    await recent
+                await asyncio.gather(recent, return_exceptions=True)
             undo.pop_all()
-        await self._feed(shadow, feed_socket, progress)
-        progress(name, Role.CATCHING_UP.value, 1.0)
+        await self._feed(shadow, feed_socket)
+        shadow.become(Role.CATCHING_UP)
+        shadow.tell()
         self._shell.begin(shadow.lane, shadow.seat.index)
         await shadow.seated
 
-    async def _feed(self, shadow: Shadow, sock: socket.socket, progress: Progress) -> None:
+    async def _patiently(self, shadow: Shadow, recent: asyncio.Future[int]) -> None:
+        """Until the checkpoint is made that the replica is given. Where that takes long, who watches is told."""
+        done, _ = await asyncio.wait((recent,), timeout=PATIENCE_SECONDS)
+        if not done:
+            shadow.tell(waits_for="a checkpoint")
+        await recent
+
+    async def _feed(self, shadow: Shadow, sock: socket.socket) -> None:
         """The keeper fills the replica with the last checkpoint and proves it; then it follows."""
+        shadow.become(Role.RESTORING)
         shadow.feed = self._keeping.next_feed()
         keeper = self._keeping.keeper()
         feeding = asyncio.ensure_future(keeper.feed(sock, shadow.feed))
         try:
             while not feeding.done():
                 state = keeper.feeds.get(shadow.feed)
-                share = state.rows_done / state.rows_total if state is not None and state.rows_total else 0.0
-                progress(shadow.name, Role.RESTORING.value, share)
+                shadow.tell(state.rows_done / state.rows_total if state is not None and state.rows_total else 0.0)
                 await asyncio.wait([feeding], timeout=PROGRESS_SECONDS)
             await feeding
         finally:
@@ -149,6 +176,8 @@ class Rebuilder:
         else:
             # All may have been given up meanwhile, and nobody have told the shadow yet.
             if not shadow.seated.done() and lane.number in self._shell.core.joining.begun:
+                shadow.become(Role.VERIFIED)
+                shadow.tell()
                 self._shell.release(lane)
 
     def _has_seat(self, shadow: Shadow) -> bool:
@@ -157,8 +186,10 @@ class Rebuilder:
         return voter is not None and voter.is_voting
 
     async def _abandon(self, shadow: Shadow) -> None:
+        shadow.become(Role.RETIRING)
         if shadow.lane is not None:
             self._shell.give_up(shadow.lane, shadow.seat.index)
         with suppress(StateFault):
             self._keeping.keeper().drop(shadow.feed)
         await shadow.domain.kill()
+        shadow.become(Role.RETIRED)

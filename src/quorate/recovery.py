@@ -10,10 +10,11 @@ from collections.abc import Callable, Coroutine
 
 from .config import Config, Variant
 from .domains.port import Domain
-from .facts import Fact, RebuildBegan, RebuildDone, RebuildFailed, RebuildPostponed
+from .facts import Fact, RebuildBegan, RebuildDone, RebuildFailed, RebuildPostponed, SeatLeftEmpty
 from .keeping import StateKeeping
 from .rebuild import Progress, Rebuilder, RebuildFault, Shadow
 from .seats import Seat
+from .state.rows import name_of
 from .trusted.errors import OperatorFault
 from .trusted.messages import Cause, Convicted, Notice, Retired, Role, Seated, ShadowFailed, StateUnreadable
 from .trusted.recover import PLANNED, Rebuild, Schedule, Strategy, Why
@@ -75,7 +76,8 @@ class Recovery:
         elif isinstance(notice, Seated):
             self._seated(notice.seat)
         elif isinstance(notice, StateUnreadable):
-            self._keeping.refused(f"the state of key {notice.key!r} cannot be read: {notice.reason}")
+            name = name_of(notice.database, notice.key)
+            self._keeping.refused(f"the state of {name} cannot be read: {notice.reason}")
         self._changed.set()
 
     def _shadow_failed(self, seat: int, reason: str) -> None:
@@ -95,8 +97,9 @@ class Recovery:
         shadow = self._rebuilder.shadows.pop(seat)
         assert shadow.lane is not None
         self._shell.seat(shadow.lane, seat)
-        old = self.seats[seat].take(shadow.variant, shadow.domain, Role.VOTING)
-        self._begin(end(old))
+        shadow.become(Role.VOTING)
+        old = self.seats[seat].take(shadow.variant, shadow.domain, shadow.role)
+        self._begin(self.seats[seat].end(old))
         self._begin(supervise(self._shell, shadow.domain, shadow.lane.number))
         if not shadow.seated.done():
             shadow.seated.set_result(None)
@@ -111,6 +114,7 @@ class Recovery:
             voting = [role is Role.VOTING for role in self._core.roles]
             for rebuild in () if self._is_paused else self._schedule.due(now, voting):
                 self._schedule.began(rebuild)
+                self.seats[rebuild.seat].life.postponed = ""
                 self._tasks[rebuild.seat] = self._begin(self._rebuild(rebuild))
             self._tell_postponed()
             await self._wait()
@@ -129,21 +133,23 @@ class Recovery:
         variant = self._variant(seat, rebuild.why)
         began_at = self._lost_at.get(seat.index, time.monotonic())
         self._on_fact(RebuildBegan(seat.replica.name, variant.name, rebuild.why.value))
+        reason = "an error of the cell's own, see its log"
         try:
             if rebuild.strategy is Strategy.RESTART:
                 self._keeping.keeper()  # without one nobody could take its place
                 self._core.replica_stopped(seat.index, self._shell.now())
                 self._shell.schedule()
-            shadow = self._rebuilder.shadow(seat, variant)
-            await self._rebuilder.run(shadow, self._progress_of(seat))
+            await self._rebuilder.run(self._rebuilder.shadow(seat, variant, self._progress_of(seat)))
         except (RebuildFault, OperatorFault) as error:
             self._failed(seat, variant, str(error))
+        except asyncio.CancelledError:
+            reason = "all replicas begin anew" if self._is_paused else "the cell ends"
+            raise
         else:
-            self._done(seat, variant, time.monotonic() - began_at)
+            self._done(seat, variant, time.monotonic() - began_at, rebuild.why in PLANNED)
         finally:
             if self._schedule.running(seat.index) is not None:
-                self._failed(seat, variant, "an error of the cell's own, or its end")
-            seat.life.stage = ""
+                self._failed(seat, variant, reason)
             self._changed.set()
 
     # When all replicas begin anew.
@@ -156,32 +162,47 @@ class Recovery:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def newcomers(self) -> list[tuple[Seat, Variant, Domain]]:
-        """For each seat its next variant, so that as few as possible are the same, and a domain that is not started."""
-        taken: set[str] = set()
-        found: list[tuple[Seat, Variant, Domain]] = []
+    def all_lost(self) -> None:
+        """All replicas are to go: no seat has a vote from now on, until another replica votes in it."""
         for seat in self.seats:
-            rotation = self._rotation(seat)
-            name = next((name for name in rotation if name not in taken), rotation[0])
-            taken.add(name)
-            variant = self._config.variants[name]
-            found.append((seat, variant, self._rebuilder.domain(seat, variant)))
-        return found
+            self._lost_at.setdefault(seat.index, time.monotonic())
+            seat.retire()
+
+    def newcomer(self, seat: Seat, tried: set[str], taken: set[str]) -> tuple[Variant, Domain] | None:
+        """For `seat` the next of its variants that was not `tried`, and a domain that is not started; None: no more.
+
+        Rather one that did not fail since the seat's last rebuild, and that is not `taken` by another seat.
+        """
+        untried = [name for name in self._rotation(seat) if name not in tried]
+        if not untried:
+            return None
+        failed = self._failed_as[seat.index]
+        variant = self._config.variants[min(untried, key=lambda name: (name in failed, name in taken))]
+        return variant, self._rebuilder.domain(seat, variant)
+
+    def came_to_nothing(self, seat: Seat, reason: str) -> None:
+        """What `seat` was to be filled with did not become a replica."""
+        self._note_failure(seat, seat.variant, reason)
+
+    def left_empty(self, seat: Seat, reason: str) -> None:
+        """The cell goes on without a replica in this seat, which is rebuilt as any that was lost."""
+        seat.cause = reason.splitlines()[0]
+        self._lost_at.setdefault(seat.index, time.monotonic())
+        self._schedule.lost(seat.index, Why.CRASHED, self._shell.clock.now())
+        self._on_fact(SeatLeftEmpty(seat.replica.name, reason))
+        self._changed.set()
 
     def go_on(self) -> None:
-        """Every seat has got a new replica: where it votes, nothing that was wanted before is wanted any more."""
+        """All began anew: where a new replica votes, nothing that was wanted before is wanted any more."""
         for seat in self.seats:
-            self._schedule.began(Rebuild(seat.index, Strategy.SHADOW, Why.CRASHED))
-            if self._core.roles[seat.index] is not Role.VOTING:
-                self._failed(seat, seat.variant, "it was lost again before it was asked anything")
-                continue
-            began_at = self._lost_at.get(seat.index, time.monotonic())
-            self._done(seat, seat.variant, time.monotonic() - began_at)
-        self._is_paused = False
+            if self._core.roles[seat.index] is Role.VOTING:
+                self._schedule.began(Rebuild(seat.index, Strategy.SHADOW, Why.CRASHED))
+                self._done(seat, seat.variant, time.monotonic() - self._lost_at.get(seat.index, time.monotonic()))
+        self._is_paused = self._is_over = False
         self._changed.set()
 
     def give_up(self) -> None:
-        """The cell is lost: nobody is rebuilt any more, and who waits for it is told."""
+        """The cell is lost: nobody is rebuilt before all could be begun anew, and who waits for it is told."""
         self._is_over = True
         for asked in self._asked.values():
             if not asked.done():
@@ -190,16 +211,20 @@ class Recovery:
 
     def _failed(self, seat: Seat, variant: Variant, reason: str) -> None:
         self._schedule.failed(seat.index, self._shell.clock.now())
-        failed = self._failed_as[seat.index]
-        failed.add(variant.name)
-        if len(failed) == len(seat.replica.variants):
-            failed.clear()
-        self._on_fact(RebuildFailed(seat.replica.name, variant.name, reason))
+        self._note_failure(seat, variant, reason)
         asked = self._asked.pop(seat.index, None)
         if asked is not None and not asked.done():
             asked.set_exception(OperatorFault(f"replica {seat.replica.name} was not rebuilt: {reason}"))
 
-    def _done(self, seat: Seat, variant: Variant, seconds: float) -> None:
+    def _note_failure(self, seat: Seat, variant: Variant, reason: str) -> None:
+        failed = self._failed_as[seat.index]
+        failed.add(variant.name)
+        if len(failed) == len(seat.replica.variants):
+            failed.clear()
+        seat.life.failures += 1
+        self._on_fact(RebuildFailed(seat.replica.name, variant.name, reason))
+
+    def _done(self, seat: Seat, variant: Variant, seconds: float, is_planned: bool = False) -> None:
         self._schedule.succeeded(seat.index, self._shell.clock.now())
         self._failed_as[seat.index].clear()
         life = seat.life
@@ -207,7 +232,7 @@ class Recovery:
         life.born_at = life.last_rebuild_at = time.monotonic()
         if self._lost_at.pop(seat.index, None) is not None:
             life.last_recovery_seconds = seconds
-        self._on_fact(RebuildDone(seat.replica.name, variant.name, seconds))
+        self._on_fact(RebuildDone(seat.replica.name, variant.name, seconds, is_planned))
         asked = self._asked.pop(seat.index, None)
         if asked is not None and not asked.done():
             asked.set_result(None)
@@ -234,26 +259,35 @@ class Recovery:
 
     def _progress_of(self, seat: Seat) -> Progress:
         def progress(name: str, stage: str, share: float) -> None:
-            seat.life.stage, seat.life.share = stage, share
-            watcher = self._watchers.get(seat.index)
-            if watcher is not None:
-                watcher(name, stage, share)
+            self._tell(seat, stage, share)
 
         return progress
+
+    def _tell(self, seat: Seat, stage: str, share: float) -> None:
+        """Who watches is told. Who cannot listen any more must not harm what he watches."""
+        watcher = self._watchers.get(seat.index)
+        if watcher is None:
+            return
+        try:
+            watcher(seat.replica.name, stage, share)
+        except Exception:  # noqa: BLE001 - whatever it is, it is the watcher's
+            self._watchers.pop(seat.index, None)
 
     def _tell_postponed(self) -> None:
         notices, self._schedule.notices = self._schedule.notices, []
         for postponed in notices:
-            name = self.seats[postponed.seat].replica.name
-            self._on_fact(RebuildPostponed(name, postponed.reason))
-            watcher = self._watchers.get(postponed.seat)
-            if watcher is not None:
-                watcher(name, f"postponed: {postponed.reason}", 0.0)
+            seat = self.seats[postponed.seat]
+            seat.life.postponed = postponed.reason
+            self._on_fact(RebuildPostponed(seat.replica.name, postponed.reason))
+            self._tell(seat, f"postponed: {postponed.reason}", 0.0)
 
     # What the operator asks.
 
     async def recover(self, names: list[str], strategy: str | None, progress: Progress) -> None:
-        """Rebuild these replicas and return when they vote. Raises `OperatorFault` when one does not, or must not."""
+        """Rebuild these replicas and return when they vote. Raises `OperatorFault` when one does not, or must not.
+
+        Where this is cancelled, what has not begun is wanted no more; what has goes on.
+        """
         seats = [self._named(name) for name in names]
         if self._is_over:
             raise _cell_is_lost()
@@ -263,19 +297,30 @@ class Recovery:
                 raise OperatorFault(f"replica {seat.replica.name}: {refusal}", "see quorate status")
         loop = asyncio.get_running_loop()
         now = self._shell.clock.now()
+        wishes = {seat.index: loop.create_future() for seat in seats}
         for seat in seats:
             self._schedule.ask(seat.index, None if strategy is None else Strategy(strategy), now)
-            self._asked[seat.index] = loop.create_future()
+            self._asked[seat.index] = wishes[seat.index]
             self._watchers[seat.index] = progress
         self._changed.set()
         try:
-            results = await asyncio.gather(*(self._asked[seat.index] for seat in seats), return_exceptions=True)
+            results = await asyncio.gather(*wishes.values(), return_exceptions=True)
         finally:
             for seat in seats:
-                self._watchers.pop(seat.index, None)
+                if self._watchers.get(seat.index) is progress:
+                    del self._watchers[seat.index]
+                if self._asked.get(seat.index) is wishes[seat.index]:
+                    self._take_back(seat)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    def _take_back(self, seat: Seat) -> None:
+        """Who asked for this rebuild waits for it no more: one that only waits for its turn is forgotten."""
+        del self._asked[seat.index]
+        if self._schedule.withdraw(seat.index):
+            seat.life.postponed = ""
+            self._changed.set()
 
     def _named(self, name: str) -> Seat:
         for seat in self.seats:
@@ -286,7 +331,7 @@ class Recovery:
 
 
 def _cell_is_lost() -> OperatorFault:
-    return OperatorFault("the cell is lost: its replicas could not be begun anew", "see its log, and restart the cell")
+    return OperatorFault("the cell is lost: its replicas could not be begun anew", "see its log: it is tried again")
 
 
 def _why(notice: Convicted | Retired) -> Why:
@@ -299,8 +344,3 @@ async def supervise(shell: Shell, domain: Domain, lane: int) -> None:
     """When the service behind this lane ends, its replica is lost."""
     await domain.ended()
     shell.lane_broke(lane, Cause.CRASH)
-
-
-async def end(domain: Domain) -> None:
-    """Nothing of this domain is left."""
-    await domain.kill()

@@ -15,13 +15,17 @@ from .trusted.coordinator import Coordinator
 from .trusted.errors import OperatorFault
 from .trusted.journal import Entry
 from .trusted.shell import Shell
+from .trusted.tombstones import Tombstones
 
 POLL_SECONDS = 0.001
 # After this many entries others have their turn.
 ENTRIES_AT_ONCE = 64
+# After this many slots it is waited until all are decided, so that little is in question when something is not.
+SLOTS_AT_ONCE = 4_096
 
 UNKNOWN_HINT = "start the cell with the variants that it ran with; after its next checkpoint they may be others"
-DISAGREEMENT_HINT = "run them as variants that answer alike; see docs/recovery.md"
+DISAGREEMENT_HINT = "run them as variants that answer alike (docs/recovery.md)"
+LEAVE_OUT_HINT = "; or, if nobody was told that this request succeeded, start once with --leave-out {}"
 
 
 async def fill(keeper: Keeper, sock: socket.socket, number: int, name: str) -> None:
@@ -33,29 +37,85 @@ async def fill(keeper: Keeper, sock: socket.socket, number: int, name: str) -> N
         raise OperatorFault(f"replica {name} could not be given the checkpoint's state: {fault}") from fault
 
 
-async def replay(core: Coordinator, shell: Shell, journal_file: JournalFile, after: int) -> int:
+class Disagreement(OperatorFault):
+    """The replicas do not agree on what the journal holds.
+
+    All before slot `begins` was decided. `slot` is the one that they came to grief over, 0 where that is not known.
+    """
+
+    def __init__(self, begins: int, slot: int) -> None:
+        where = f", at slot {slot}" if slot else ""
+        hint = DISAGREEMENT_HINT + (LEAVE_OUT_HINT.format(slot) if slot else "")
+        super().__init__(f"the replicas do not agree on what the journal holds{where}", hint)
+        self.begins = begins
+
+
+async def replay(core: Coordinator, shell: Shell, journal_file: JournalFile, after: int, singly_from: int = 0) -> int:
     """Execute again what was ordered behind slot `after` and not buried, as new slots. Returns how many those were.
 
-    Raises `OperatorFault` when the replicas do not agree on it.
+    Slots from `singly_from` on are executed one by one (0: none), so that the `Disagreement` that this raises, when the
+    replicas do not agree on it, names the slot.
     """
     first = core.order.next_slot
-    failed = core.tally.split + core.tally.unanswered
+    replaying = _Replaying(core, after + 1)
     count = 0
     for entry in journal_file.entries(after):
         check_known(core, entry)
         for part in surviving(entry, core.recording.tombstones):
-            while not core.can_replay() and not core.is_lost:  # noqa: ASYNC110 - the core knows no events
-                await asyncio.sleep(POLL_SECONDS)
-            core.replay(part, shell.now())
-            shell.schedule()
+            is_single = 0 < singly_from <= part.last
+            for piece in _singly(part) if is_single else [part]:
+                await replaying.room()
+                core.replay(piece, shell.now())
+                shell.schedule()
+                await replaying.asked(piece, is_single)
             count += 1
             if not count % ENTRIES_AT_ONCE:
                 await asyncio.sleep(0)
-    while core.order.inflight_slots:  # noqa: ASYNC110 - the core knows no events
-        await asyncio.sleep(POLL_SECONDS)
-    if core.tally.split + core.tally.unanswered > failed or core.is_lost:
-        raise OperatorFault("the replicas do not agree on what the journal holds", DISAGREEMENT_HINT)
+    await replaying.settled(0)
     return core.order.next_slot - first
+
+
+class _Replaying:
+    """Waits for a core that executes again, which knows no events. All before slot `begins` is decided."""
+
+    def __init__(self, core: Coordinator, begins: int) -> None:
+        self._core = core
+        self._begins = begins
+        self._asked = 0
+        self._closed = core.tally.split + core.tally.unanswered
+
+    async def room(self) -> None:
+        """Until more may be asked. Raises `Disagreement` when something was not decided."""
+        while not self._core.can_replay() and not self._core.is_lost:  # noqa: ASYNC110 - the core knows no events
+            await asyncio.sleep(POLL_SECONDS)
+        self._check(0)
+
+    async def asked(self, entry: Entry, is_single: bool) -> None:
+        """`entry` is being executed: wait for it if it `is_single`, or if much is under way."""
+        self._asked += len(entry.requests)
+        if is_single or self._asked >= SLOTS_AT_ONCE:
+            await self.settled(entry.first if is_single else 0)
+            self._asked = 0
+            self._begins = entry.last + 1
+
+    async def settled(self, slot: int) -> None:
+        """Until nothing is under way. Raises `Disagreement` about `slot` when something was not decided."""
+        while self._core.order.inflight_slots:  # noqa: ASYNC110 - the core knows no events
+            await asyncio.sleep(0 if slot else POLL_SECONDS)
+        self._check(slot)
+
+    def _check(self, slot: int) -> None:
+        tally = self._core.tally
+        if tally.split + tally.unanswered > self._closed or self._core.is_lost:
+            raise Disagreement(self._begins, slot)
+
+
+def _singly(entry: Entry) -> list[Entry]:
+    """The slots of `entry` one by one. Each has all keys: which request changes which is not known."""
+    return [
+        Entry(entry.first + index, entry.mode, entry.frames, entry.changes, [request])
+        for index, request in enumerate(entry.requests)
+    ] or [entry]
 
 
 def check_known(core: Coordinator, entry: Entry) -> None:
@@ -66,18 +126,20 @@ def check_known(core: Coordinator, entry: Entry) -> None:
             raise OperatorFault(f"the journal holds {name}, which a variant of this cell does not know", UNKNOWN_HINT)
 
 
-def surviving(entry: Entry, tombstones: dict[int, str]) -> list[Entry]:
+def surviving(entry: Entry, tombstones: Tombstones) -> list[Entry]:
     """What of `entry` is executed again: all slots but those that were buried."""
-    buried = [slot for slot in tombstones if entry.first <= slot <= entry.last]
+    buried = tombstones.within(entry.first, entry.last)
     if not buried:
         return [entry]
     parts: list[Entry] = []
-    begin = entry.first
-    for slot in [*sorted(buried), entry.last + 1]:
-        requests = entry.requests[begin - entry.first : slot - entry.first]
-        # What a buried request may have changed is read again all the same.
-        parts.append(Entry(begin, entry.mode, entry.frames, entry.changes, requests))
-        begin = slot + 1
+    begin, changes = entry.first, entry.changes
+    for first, last in [*buried, (entry.last + 1, entry.last + 1)]:
+        requests = entry.requests[begin - entry.first : first - entry.first]
+        if requests or changes:
+            # What a buried request may have changed is read again all the same.
+            parts.append(Entry(begin, entry.mode, entry.frames, changes, requests))
+            changes = []
+        begin = last + 1
     return parts
 
 

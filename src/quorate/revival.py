@@ -2,8 +2,8 @@
 
 Ring 1. That is nobody's fault but the request's (design: "Poison"). What was under way is closed and buried: its owner
 is told an error, and no replica executes it again. Then every seat gets a new replica, which is given the last
-checkpoint and executes what was decided after it. Clients wait meanwhile. Where that fails too, the cell is lost: it
-answers errors, or halts, as it was configured to.
+checkpoint and executes what was decided after it: f+1 of them are enough to go on with. Clients wait meanwhile. Where
+that fails too, the cell is lost: it halts, or answers errors and tries again, as it was configured to.
 """
 
 import asyncio
@@ -11,29 +11,36 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
-from .boot import boot, first_fault
-from .config import Variant
-from .domains.port import Domain
 from .facts import Fact, RevivalBegan, RevivalEnded
 from .journaling import Journaling
 from .keeping import StateKeeping
-from .recovery import Recovery, end, supervise
-from .restart import fill
-from .seats import Seat
+from .recovery import Recovery
+from .refill import Refill
+from .restart import Disagreement
 from .state.faults import StateFault
+from .state.rows import name_of
 from .trusted.errors import OperatorFault
-from .trusted.messages import Notice, QuorumLost, Role, Undecided
+from .trusted.messages import Notice, QuorumLost, Role, StateUnreadable, Undecided
 from .trusted.shell import Shell
+from .trusted.sweep import DISAGREED
 
 REVIVAL_SECONDS_MAX = 600.0
 # After one revival the next waits a little, and each further one twice as long; a steady time forgets them.
 WAIT_SECONDS_FIRST = 0.25
 WAIT_SECONDS_MAX = 30.0
 STEADY_SECONDS = 60.0
+# A cell that is lost waits so long before it is tried again, and each further time twice as long.
+LOST_SECONDS_FIRST = 1.0
+LOST_SECONDS_MAX = 60.0
+# So long after they began anew because of what they held they do not for that again: it is their variants' doing.
+HEALING_SECONDS = 600.0
 
 
 class Revival:
-    """Begins all replicas anew when that is called for. It does nothing before it `is_armed`."""
+    """Begins all replicas anew when that is called for. It does nothing before it `is_armed`.
+
+    `is_persistent`: where it fails it is tried again. `count` is how often all were begun anew.
+    """
 
     def __init__(
         self,
@@ -41,56 +48,128 @@ class Revival:
         keeping: StateKeeping,
         journaling: Journaling,
         recovery: Recovery,
+        refill: Refill,
         begin: Callable[[Coroutine[None, None, None]], object],
         on_fact: Callable[[Fact], None],
+        is_persistent: bool,
     ) -> None:
         self.is_armed = False
+        self.count = 0
+        self._is_busy = False
         self._shell = shell
         self._core = shell.core
         self._keeping = keeping
         self._journaling = journaling
         self._recovery = recovery
+        self._refill = refill
         self._begin = begin
         self._on_fact = on_fact
+        self._is_persistent = is_persistent
         self._ended_at = 0.0
         self._wait_seconds = 0.0
+        self._healed_at = 0.0
+
+    async def replay(self) -> bool:
+        """At the start: execute again what the journal holds. Whether there was any. Raises `OperatorFault`.
+
+        Where the replicas do not agree on it, or do not survive it, all begin anew once, and it is executed one by one:
+        either it goes well now, or the operator is told the slot. Nothing is buried here: whether anybody was told of
+        its success the journal does not know.
+        """
+        self._core.is_suspended = True
+        began_at = time.monotonic()
+        try:
+            replayed = await self._journaling.begin(self._keeping.keeper())
+        except Disagreement as fault:
+            self._on_fact(RevivalBegan(str(fault)))
+            await self._begin_anew()
+            replayed = await self._journaling.begin(self._keeping.keeper(), fault.begins)
+            self._recovery.go_on()
+            self.count += 1
+            self._on_fact(RevivalEnded(time.monotonic() - began_at))
+        self._core.resume(self._shell.now())
+        return replayed
+
+    async def _begin_anew(self) -> None:
+        """All replicas are new ones, and hold the last checkpoint."""
+        self._suspend()
+        await self._recovery.clear()
+        await self._refill.take_seats(await self._refill.prepare())
+
+    def _suspend(self) -> None:
+        self._core.suspend(self._shell.now())
+        self._recovery.all_lost()
+        self._shell.schedule()
 
     def noticed(self, notice: Notice) -> None:
         """Something happened in the core: at once, before anything else is asked, see whether this is called for."""
         reason = calls_for(notice)
-        if not reason or not self.is_armed or self._core.is_suspended or not self._keeping.has_keeper:
+        if not reason or not self.is_armed or self._is_busy or not self._keeping.has_state:
             return
-        self._core.suspend(self._shell.now())
-        for seat in self._recovery.seats:
-            seat.role = Role.BOOTING
-        self._shell.schedule()
+        if isinstance(notice, StateUnreadable) and not self._may_heal():
+            return
+        self._is_busy = True
+        self._suspend()
         self._begin(self._revive(reason))
+
+    def _may_heal(self) -> bool:
+        """Whether to begin anew for what the replicas hold alone, while they serve: not where nothing would be better.
+
+        Without a journal that would lose what was written. And new replicas which soon do not agree either will not.
+        """
+        now = time.monotonic()
+        if self._journaling.file is None or (self._healed_at and now - self._healed_at < HEALING_SECONDS):
+            return False
+        self._healed_at = now
+        return True
 
     async def _revive(self, reason: str) -> None:
         began_at = time.monotonic()
         self._on_fact(RevivalBegan(reason))
+        await self._wait(began_at)
+        await self._recovery.clear()
+        seconds = LOST_SECONDS_FIRST
+        while fault := await self._try():
+            self._lose()
+            self._on_fact(RevivalEnded(time.monotonic() - began_at, fault))
+            if not self._is_persistent:
+                return
+            await asyncio.sleep(seconds)
+            seconds = min(2 * seconds, LOST_SECONDS_MAX)
+        self._core.resume(self._shell.now())
+        self._recovery.go_on()
+        self.count += 1
+        self._on_fact(RevivalEnded(time.monotonic() - began_at))
+        self._ended_at = time.monotonic()
+        self._is_busy = False
+        self._shell.schedule()
+        with suppress(StateFault):
+            await self._keeping.checkpoint(is_urgent=True)
+
+    async def _try(self) -> str:
+        """Begin all replicas anew. Why that cannot be, or nothing. A cell that is lost answers errors till the end."""
         try:
             async with asyncio.timeout(REVIVAL_SECONDS_MAX):
-                await self._wait(began_at)
-                await self._recovery.clear()
+                self._journaling.require()
+                await self._keeping.kept()
                 await self._keeping.settle()
-                await self._refill()
+                newcomers = await self._refill.prepare()
+                if not self._core.is_suspended:
+                    self._core.suspend(self._shell.now())
+                await self._refill.take_seats(newcomers)
                 await self._journaling.again(self._keeping.keeper())
         except (OperatorFault, OSError, TimeoutError) as error:
-            self.is_armed = False
+            return str(error) or "it took too long"
+        return ""
+
+    def _lose(self) -> None:
+        """The cell is lost, for now at least."""
+        if self._core.is_suspended:
             self._core.lose(self._shell.now())
-            self._end_all()
-            self._recovery.give_up()
-            self._on_fact(RevivalEnded(time.monotonic() - began_at, str(error) or "it took too long"))
-        else:
-            self._core.resume(self._shell.now())
-            self._recovery.go_on()
-            self._on_fact(RevivalEnded(time.monotonic() - began_at))
-        self._ended_at = time.monotonic()
+        self._end_all()
+        self._recovery.give_up()
+        self._keeping.refused("fewer than f+1 replicas vote")
         self._shell.schedule()
-        if self.is_armed:
-            with suppress(StateFault):
-                await self._keeping.checkpoint(is_urgent=True)
 
     async def _wait(self, began_at: float) -> None:
         if not self._ended_at or began_at - self._ended_at > STEADY_SECONDS:
@@ -99,38 +178,23 @@ class Revival:
             self._wait_seconds = min(2 * self._wait_seconds or WAIT_SECONDS_FIRST, WAIT_SECONDS_MAX)
         await asyncio.sleep(self._wait_seconds)
 
-    async def _refill(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as boots:
-                for seat, variant, domain in self._recovery.newcomers():
-                    boots.create_task(self._replace(seat, variant, domain))
-        except ExceptionGroup as group:
-            raise first_fault(group) from group
-
-    async def _replace(self, seat: Seat, variant: Variant, domain: Domain) -> None:
-        """A new replica for `seat`, which holds the last checkpoint."""
-        name, keeper = seat.replica.name, self._keeping.keeper()
-        await seat.take(variant, domain, Role.BOOTING).kill()
-        sock = await boot(name, domain, self._core.protocol.probe())
-        await fill(keeper, sock, self._keeping.next_feed(), name)
-        lane = await self._shell.adopt(seat.index, await domain.connect())
-        seat.role = Role.VOTING
-        self._begin(supervise(self._shell, domain, lane.number))
-
     def _end_all(self) -> None:
         """Whatever became of the new replicas: none of them will ever be asked anything."""
         for seat in self._recovery.seats:
             if self._core.roles[seat.index] is Role.VOTING:
                 self._core.replica_stopped(seat.index, self._shell.now())
                 continue
-            seat.role, seat.cause = Role.RETIRED, "it could not be begun anew"
-            self._begin(end(seat.domain))
+            seat.retire()
+            seat.cause = seat.cause or "it could not be begun anew"
+            self._begin(seat.end(seat.domain))
 
 
 def calls_for(notice: Notice) -> str:
     """Why what happened calls for all replicas to begin anew, or nothing."""
     if isinstance(notice, QuorumLost):
         return f"{notice.voters} replicas are left to vote"
+    if isinstance(notice, StateUnreadable) and notice.reason == DISAGREED:
+        return f"the replicas do not agree on what they hold: {name_of(notice.database, notice.key)}"
     if isinstance(notice, Undecided) and notice.is_write:
         return f"the replicas split over a write, slot {notice.slot}"
     if isinstance(notice, Undecided) and not notice.is_split:

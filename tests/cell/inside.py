@@ -8,7 +8,7 @@ is a text cannot be started, for that reason.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -75,20 +75,20 @@ class Replica:
 class Stage:
     """One cell, everything that it told, and every replica that was ever begun."""
 
-    def __init__(self, config: Config, parts: dict[str, Part | str]) -> None:
+    def __init__(self, config: Config, parts: dict[str, Part | str], left_out: int = 0) -> None:
         self.notices: list[Notice] = []
         self.facts: list[Fact] = []
         self.replicas: list[Replica] = []
         # How many replicas vote, after each turn in which that may have changed.
         self.voters: list[int] = []
-        self._parts = parts
-        self.cell = assemble.Cell(config, self._noticed, lambda replica, stage: None, self.facts.append)
+        self.parts = parts
+        self.cell = assemble.Cell(config, self._noticed, lambda replica, stage: None, self.facts.append, left_out)
         self._connections: list[Connection] = []
         self._port = 0
 
     def make(self, kind: str, recipe: Recipe, directory: Path, seat: int) -> FakeDomain:
         """In place of a real domain."""
-        self.replicas.append(Replica(recipe, self._parts.get(recipe.variant, honest)))
+        self.replicas.append(Replica(recipe, self.parts.get(recipe.variant, honest)))
         return self.replicas[-1].domain
 
     def _noticed(self, notices: list[Notice]) -> None:
@@ -99,7 +99,10 @@ class Stage:
         """The cell serves."""
         listener = assemble.bind("127.0.0.1", 0)
         self._port = listener.getsockname()[1]
-        await self.cell.start(listener)
+        with ExitStack() as undo:
+            undo.callback(listener.close)
+            await self.cell.start(listener)
+            undo.pop_all()
 
     async def stop(self) -> None:
         """The cell ends, and its clients go."""
@@ -165,11 +168,11 @@ def config_of(wanted: Document, directory: Path) -> Config:
 
 
 @asynccontextmanager
-async def staged(wanted: Document, directory: Path, **parts: Part | str) -> AsyncIterator[Stage]:
+async def staged(wanted: Document, directory: Path, left_out: int = 0, /, **parts: Part | str) -> AsyncIterator[Stage]:
     """A running cell; it has ended, whatever happened, when this does."""
     config = config_of(wanted, directory)
     (directory / "state").mkdir(mode=0o700, exist_ok=True)
-    stage = Stage(config, parts)
+    stage = Stage(config, parts, left_out)
     with patch.object(assemble, "make", stage.make), patch.object(rebuild, "make", stage.make):
         try:
             await stage.start()

@@ -89,6 +89,8 @@ class RunningCell:
         self.state = home / "state"
         self.write(document)
         self.environ = environment(home) | environ
+        # What its process is started behind, if anything.
+        self.prefix: list[str] = []
         self.port = 0
         self.pid = 0
         self.seen: dict[int, int] = {}
@@ -102,9 +104,9 @@ class RunningCell:
 
     # Its life.
 
-    def launch(self) -> "RunningCell":
+    def launch(self, *options: str) -> "RunningCell":
         """Start the process, and wait for nothing."""
-        command = [sys.executable, "-m", "quorate", "run", str(self.home / "cell.toml")]
+        command = [*self.prefix, sys.executable, "-m", "quorate", "run", str(self.home / "cell.toml"), *options]
         with (self.home / "out").open("wb") as out, (self.home / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=log, env=self.environ, start_new_session=True
@@ -112,9 +114,9 @@ class RunningCell:
         self.pid = self._process.pid
         return self
 
-    def start(self) -> "RunningCell":
+    def start(self, *options: str) -> "RunningCell":
         """Start it, and wait until it says that it serves."""
-        self.launch()
+        self.launch(*options)
         line = eventually(self._ready, "ready", READY_SECONDS_MAX)
         self.port = int(line.split(" on 127.0.0.1:")[1].split()[0])
         self.look()

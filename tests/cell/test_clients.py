@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.cell.support import RunningCell, eventually, example
+from tests.cell.support import RunningCell, eventually, example, exchange
 from tests.domains.harness import short_directory
 
 pytestmark = pytest.mark.needs("bwrap", "redis-server", "libmimalloc.so.2", "libtcmalloc_minimal.so.4")
@@ -137,6 +137,23 @@ def test_publish_and_subscribe(cell: RunningCell, client: Client) -> None:
         subscriber.punsubscribe()
         subscriber.close()
     eventually(lambda: client.publish("news", "third") == 0, "nobody is subscribed")
+
+
+def test_a_subscription_has_its_place_in_a_pipeline(cell: RunningCell) -> None:
+    client = cell.connect()
+    message = b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$%d\r\n%b\r\n"
+    exchange(client, b"HELLO 3\r\nECHO hello\r\n", b"$5\r\nhello\r\n")
+    told = exchange(
+        client,
+        b"PUBLISH news early\r\nSUBSCRIBE news\r\nGET none\r\nPUBLISH news mine\r\nGET none\r\nUNSUBSCRIBE news\r\n"
+        b"PUBLISH news late\r\nECHO end\r\n",
+        b"$3\r\nend\r\n",
+    )
+    assert told == (
+        b":0\r\n>3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n_\r\n"
+        + message % (4, b"mine")
+        + b":1\r\n_\r\n>3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0\r\n:0\r\n$3\r\nend\r\n"
+    )
 
 
 def test_blocking_pops_of_several_clients_get_each_element_once(cell: RunningCell, client: Client) -> None:

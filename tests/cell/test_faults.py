@@ -13,7 +13,7 @@ import redis
 
 from quorate.trusted.errors import OperatorFault
 from tests.cell.conftest import MakeCell
-from tests.cell.support import Document, RunningCell, eventually, example, exchange, request, unhealed
+from tests.cell.support import Document, RunningCell, eventually, example, exchange, received, request, unhealed
 from tests.cell.workload import Workload
 
 NEEDS = pytest.mark.needs("bwrap", "redis-server", "libmimalloc.so.2", "libtcmalloc_minimal.so.4")
@@ -235,7 +235,24 @@ def test_without_a_quorum_the_cell_says_so_at_once(cells: MakeCell) -> None:
         cell.redis().get("key")
     refused = cell.command("recover")
     assert refused.returncode == 2
-    assert "restart the cell" in refused.stderr
+    assert "it is tried again" in refused.stderr
+    assert cell.stop() == 0
+
+
+def test_who_waits_for_others_is_told_that_the_quorum_is_lost(cells: MakeCell) -> None:
+    cell = cells(bereft(example("kv", "process"))).start()
+    waiting = [cell.connect() for _ in range(3)]
+    for connection in waiting:
+        # That it is answered before shows that the cell has read what comes with it.
+        exchange(connection, b"PING\r\nBLPOP list other 0\r\nGET key\r\n", b"+PONG\r\n")
+    exchange(cell.connect(), b"RPUSH other x\r\n", b":1\r\n")
+    assert received(waiting[0], b"$-1\r\n") == b"*2\r\n$5\r\nother\r\n$1\r\nx\r\n$-1\r\n"
+    cell.inject("a", "crash")
+    cell.convicted("a")
+    cell.inject("b", "crash")
+    lost = b"-NOQUORUM fewer than f+1 replicas vote\r\n"
+    for connection in waiting[1:]:
+        assert received(connection, lost * 2) == lost * 2
     assert cell.stop() == 0
 
 

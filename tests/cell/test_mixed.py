@@ -217,6 +217,7 @@ def test_a_journal_that_a_small_store_cannot_execute_is_refused(cells: MakeCell)
 
 @REDIS
 def test_what_an_earlier_configuration_left_may_be_more_than_a_small_store_holds(cells: MakeCell) -> None:
+    """Another variant takes its place; where there is none for f+1 seats, the cell does not start."""
     kept = {"journal": {"sync": "always"}, "checkpoint": {"every": "1h"}}
     alone = example("mixed", "process") | kept
     for replica, name in zip(alone["replica"], "xyz", strict=True):
@@ -228,6 +229,14 @@ def test_what_an_earlier_configuration_left_may_be_more_than_a_small_store_holds
     assert cell.stop() == 0
     cell.forget_clients()
     cell.write(example("mixed", "process") | kept)
+    cell.start()
+    assert len(re.findall(r"replica [bc] could not be given the checkpoint\\?'s state: .*stream", cell.log())) >= 2
+    assert {replica.variant for replica in cell.status().replicas} == {"redis"}
+    assert cell.stop() == 0
+    small = example("mixed", "process") | kept
+    for replica, name in zip(small["replica"], ("redis", "log", "sqlite"), strict=True):
+        replica["variants"] = [name]
+    cell.write(small)
     assert cell.launch().wait() == 2
     assert re.search(r"replica [bc] could not be given the checkpoint's state: .*stream", cell.log())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cell.conftest import MakeCell
+from tests.cell.replicas import logged
 from tests.cell.support import (
     Document,
     as_toml,
@@ -104,8 +105,19 @@ def test_a_missing_bubblewrap_is_said_and_never_made_up_for(cells: MakeCell) -> 
 
 @pytest.mark.parametrize("domain", ["process", pytest.param("sandbox", marks=SANDBOX)])
 def test_a_service_that_ends_at_once_is_quoted(cells: MakeCell, domain: str) -> None:
+    """One of them leaves a seat empty, which is said, and tried again; more than f are the end of the start."""
     document = replaced(example("kv", domain), "sh", "-c", "echo no such licence; exit 3")
-    cell = cells(document).launch()
+    cell = cells(document).start()
+    (empty,) = logged(cell, "a seat has no replica for now")
+    assert "replica=b" in empty
+    assert "no such licence" in empty
+    assert cell.redis().set("key", "value")
+    assert cell.status().seats_empty == 1
+    eventually(lambda: len(logged(cell, "rebuild failed", replica="b")) >= 3, "it is tried again")
+    assert cell.stop() == 0
+    document["replica"][2]["variants"] = ["other"]
+    cell.write(document)
+    cell.launch()
     assert cell.wait() == 2
     assert "error: replica b" in cell.log()
     assert "no such licence" in cell.log()
@@ -116,8 +128,9 @@ def test_a_service_that_ends_at_once_is_quoted(cells: MakeCell, domain: str) -> 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_cell_that_never_becomes_ready(cells: MakeCell, number: int) -> None:
     document = replaced(example("kv", "process"), "sleep", "1000")
+    document["replica"][2]["variants"] = ["other"]
     cell = cells(document).launch()
-    eventually(lambda: cell.log().count("stage=voting") == 2, "the two others are ready")
+    eventually(lambda: cell.log().count("stage=booting") == 3, "one boots, and two never will")
     assert cell.stop(number) == 0
     assert "convicted" not in cell.log()
 

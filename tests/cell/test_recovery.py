@@ -233,7 +233,7 @@ def recovering(cell: RunningCell, *arguments: str) -> "subprocess.Popen[str]":
 def test_a_rebuild_asked_for_while_one_runs(cells: MakeCell, tmp_path: Path) -> None:
     cell = cells(patiently(cell_of("kv", "process"), tmp_path / "go")).start()
     with recovering(cell, "b") as first:
-        eventually(lambda: [r for r in cell.status().recovering if r.replica == "b"], "it is being rebuilt")
+        eventually(lambda: cell.replica("b").shadow, "it is being rebuilt")
         second = cell.command("recover", "b", "--cell", "kv")
         assert second.returncode == 2
         assert "error: replica b: it is being rebuilt already" in second.stderr
@@ -250,11 +250,13 @@ def test_a_rebuild_asked_for_while_one_runs(cells: MakeCell, tmp_path: Path) -> 
 def test_a_cell_ends_while_a_rebuild_runs(cells: MakeCell, tmp_path: Path) -> None:
     cell = cells(patiently(cell_of("kv", "process"), tmp_path / "never")).start()
     with recovering(cell, "b") as asked:
-        eventually(lambda: [r for r in cell.status().recovering if r.replica == "b"], "it is being rebuilt")
+        eventually(lambda: cell.replica("b").shadow, "it is being rebuilt")
         assert cell.stop() == 0
         _, talked = asked.communicate(timeout=60)
     assert asked.returncode == 2
     assert "error: " in talked
+    (line,) = logged(cell, "rebuild failed")
+    assert "the cell ends" in line
 
 
 def test_a_state_that_cannot_be_read_is_said(cells: MakeCell) -> None:
@@ -264,7 +266,8 @@ def test_a_state_that_cannot_be_read_is_said(cells: MakeCell) -> None:
     client.rpush("long", *("x" * KIB for _ in range(100)))
     refused = cell.command("recover", "b", "--cell", "kv")
     assert refused.returncode == 2
-    assert "the state of key b'long' cannot be read: its state is over the limit of one reply" in refused.stderr
+    reason = "its state is over the limit of one reply"
+    assert f"the state of database 0 key 'long' cannot be read: {reason}" in refused.stderr
     eventually(lambda: logged(cell, "no checkpoint: a key cannot be read"), "the operator is told")
     assert client.llen("long") == 100
     client.delete("long")

@@ -3,10 +3,11 @@
 What could not be decided is told as an error, and is done by nobody: neither by the new replicas, nor after a restart.
 """
 
+import contextlib
 import os
+import re
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ import redis
 
 from quorate.domains import processes
 from tests.cell.conftest import MakeCell
-from tests.cell.replicas import agreed_state, all_gone, kill_everything, logged, service_pids
-from tests.cell.support import Document, RunningCell, eventually, example, exchange, received
+from tests.cell.replicas import Lane, agreed_state, all_gone, kill_everything, logged, service_pids
+from tests.cell.support import Document, RunningCell, eventually, example, exchange, received, request
 from tests.cell.test_recovery import patiently, recovering
 from tests.cell.workload import Counting, Workload
 
@@ -45,7 +46,7 @@ def poisoned(fault: str) -> Document:
     return document
 
 
-@contextmanager
+@contextlib.contextmanager
 def counting(cell: RunningCell) -> Iterator[list[Counting]]:
     """Clients that count, before, during and after what is done meanwhile, and must notice little of it."""
     clients = [Counting(cell, f"counter{number}") for number in range(CLIENTS)]
@@ -145,6 +146,35 @@ def test_a_poison_is_executed_once_and_never_again(cells: MakeCell, fault: str) 
     assert cell.stop() == 0
 
 
+def test_a_poison_that_everything_was_killed_with_is_named_and_left_out(cells: MakeCell) -> None:
+    """It is in the journal, and its tombstone is not: nobody had noticed that no replica answers."""
+    document = poisoned("deaf")
+    document["limits"] |= {"silence_ns_max": 3 * SECOND_NS, "decision_ns_max": 4 * SECOND_NS}
+    cell = cells(document).start()
+    client = cell.redis(retry=None)
+    for number in range(1, REQUESTS + 1):
+        assert client.incr("counter") == number
+    slot = cell.settled().slot
+    cell.connect().sendall(request("SET", "key", POISON))
+    eventually(lambda: cell.status().journal.synced_slot > slot, "it is on disk")
+    kill_everything(cell)
+    assert logged(cell, "all replicas begin anew") == []
+    cell.launch()
+    assert cell.wait() == 2
+    assert "the replicas do not agree on what the journal holds, at slot " in cell.log()
+    (poison,) = set(re.findall(r"--leave-out (\d+)", cell.log()))
+    cell.start("--leave-out", poison)
+    client = cell.redis(retry=None)
+    assert client.get("counter") == b"%d" % REQUESTS
+    assert client.get("key") is None
+    assert client.incr("counter") == REQUESTS + 1
+    agreed_state(cell)
+    assert cell.stop() == 0
+    cell.start()
+    assert cell.redis().get("counter") == b"%d" % (REQUESTS + 1)
+    assert cell.stop() == 0
+
+
 def test_a_read_may_be_poison_too(cells: MakeCell) -> None:
     cell = cells(poisoned("dies")).start()
     client = cell.redis(retry=None)
@@ -154,6 +184,32 @@ def test_a_read_may_be_poison_too(cells: MakeCell) -> None:
     begun_anew(cell)
     assert client.get("key") == b"value"
     agreed_state(cell)
+
+
+# What no request did.
+
+
+def test_what_somebody_altered_on_all_replicas_but_one_is_restored(cells: MakeCell) -> None:
+    """Each of them holds something else: a scrub finds it, it is named once, and what was acknowledged comes back."""
+    cell = cells(journaled() | {"checkpoint": {"every": "500ms"}}).start()
+    client = cell.redis()
+    for number in range(REQUESTS):
+        client.set(f"key{number}", number)
+    eventually(lambda: cell.status().checkpoint.slot > 0, "it is kept")
+    pids = service_pids(cell)
+    for name in "bc":
+        lane = Lane(pids[name])
+        with contextlib.closing(lane.socket):
+            assert lane.ask(request("SET", "key7", f"altered on {name}")) == b"+OK\r\n"
+    begun_anew(cell)
+    (said,) = logged(cell, "all replicas begin anew")
+    assert "database 0 key 'key7'" in said
+    assert len(logged(cell, "no checkpoint: a key cannot be read")) == 1
+    assert client.get("key7") == b"7"
+    assert len(agreed_state(cell)) == REQUESTS
+    status = cell.status()
+    assert (status.revivals, status.checkpoint.unreadable) == (1, ())
+    assert cell.convictions() == []
 
 
 # What is there beside requests.
@@ -190,40 +246,70 @@ def test_a_rebuild_that_was_under_way_is_given_up(cells: MakeCell, tmp_path: Pat
     cell = cells(patiently(journaled(), tmp_path / "go")).start()
     cell.redis().set("key", "value")
     with recovering(cell, "b") as asked:
-        eventually(lambda: [r for r in cell.status().recovering if r.replica == "b"], "it is being rebuilt")
+        eventually(lambda: cell.replica("b").shadow, "it is being rebuilt")
         pids = service_pids(cell)
         for name in "ac":
             os.kill(pids[name], signal.SIGKILL)
         _, talked = asked.communicate(timeout=60)
         (tmp_path / "go").touch()
     assert asked.returncode == 2
-    assert "replica b was not rebuilt" in talked
+    assert "replica b was not rebuilt: all replicas begin anew" in talked
     begun_anew(cell)
     assert cell.redis().get("key") == b"value"
     agreed_state(cell)
     assert cell.stop() == 0
 
 
-def test_a_cell_whose_keeper_dies_serves_on_and_heals_no_more(cells: MakeCell) -> None:
-    """Its operator is told; what cannot be done is said; after a restart all is as it was."""
+def test_a_cell_whose_keeper_dies_serves_on_and_gets_another(cells: MakeCell) -> None:
+    """Its operator is told, and sees it; then all is read anew, and what could not be healed meanwhile is."""
     cell = cells(journaled()).start()
     with Workload(cell, CLIENTS) as work:
         work.more(REQUESTS)
         cell.look()
-        (keeper,) = [pid for pid in processes.descendants(cell.pid) if b"quorate.state.keeper" in command_line(pid)]
+        (keeper,) = keepers_of(cell)
         os.kill(keeper, signal.SIGKILL)
         eventually(lambda: logged(cell, "state is kept no more"), "the operator is told")
         cell.inject("b", "crash")
         work.more(REQUESTS)
-        refused = cell.command("recover", "b", "--cell", "kv")
-        assert refused.returncode == 2
+        eventually(lambda: logged(cell, "state is kept again"), "there is another")
+        assert cell.status().checkpoint.fault == ""
+        cell.rebuilt("b")
         work.more(REQUESTS)
     work.assert_right()
-    held = agreed_state(cell, replicas=2)
+    held = agreed_state(cell)
     assert cell.stop() == 0
     cell.forget_clients()
     cell.start()
     assert agreed_state(cell) == held
+
+
+def test_a_cell_that_cannot_have_a_keeper_says_so(cells: MakeCell) -> None:
+    """Its store cannot be opened: status and metrics tell of it until it can."""
+    cell = cells(journaled()).start()
+    cell.redis().set("key", "value")
+    store, away = cell.state / "durable" / "checkpoint.sqlite3", cell.state / "away"
+    (keeper,) = keepers_of(cell)
+    store.rename(away)
+    store.mkdir()
+    os.kill(keeper, signal.SIGKILL)
+    eventually(lambda: "cannot use the state store" in cell.status().checkpoint.fault, "status tells")
+    shown = cell.command("status", "--cell", cell.entry().name)
+    assert "state is kept no more, so that no replica can be rebuilt" in " ".join(shown.stdout.split())
+    refused = cell.command("recover", "b", "--cell", cell.entry().name)
+    assert refused.returncode == 2
+    assert "replica b was not rebuilt: " in refused.stderr
+    assert cell.redis().get("key") == b"value"
+    store.rmdir()
+    away.rename(store)
+    eventually(lambda: logged(cell, "state is kept again"), "there is another")
+    assert cell.status().checkpoint.fault == ""
+    cell.recover("b")
+    cell.assert_agreed()
+
+
+def keepers_of(cell: RunningCell) -> list[int]:
+    """The processes that keep its state."""
+    return [pid for pid in processes.descendants(cell.pid) if b"quorate.state.keeper" in command_line(pid)]
 
 
 def command_line(pid: int) -> bytes:

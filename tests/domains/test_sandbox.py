@@ -245,7 +245,7 @@ def test_missing_bubblewrap_is_an_error_with_the_install_command(
     monkeypatch.setenv("PATH", str(directory))
     with pytest.raises(OperatorFault, match="bubblewrap") as refused:
         run(sandbox(redis(), directory).start())
-    assert refused.value.hint == "apt install bubblewrap"
+    assert refused.value.hint == "apt-get install bubblewrap"
 
 
 def test_missing_libseccomp_is_an_error_with_the_install_command(
@@ -258,7 +258,7 @@ def test_missing_libseccomp_is_an_error_with_the_install_command(
     monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(OperatorFault, match="libseccomp") as refused:
         run(sandbox(redis(), directory).start())
-    assert refused.value.hint == "apt install libseccomp2"
+    assert refused.value.hint == "apt-get install libseccomp2"
     assert traces() == []
 
 

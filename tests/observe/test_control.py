@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from quorate.observe import control
 from quorate.observe.control import ControlServer, Message, Tell, ask, watch
@@ -305,6 +306,53 @@ def test_who_goes_away_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.Mon
         return slow.was_cancelled.wait(30)
 
     assert serve_slow(path, slow, converse)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_is_watched_never_notices_that_the_watcher_goes_away(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
+) -> None:
+    """It tells on, whatever has become of the connection, before the server looks after it."""
+    path = tmp_path / "c.sock"
+    harm: list[BaseException] = []
+    is_over = threading.Event()
+
+    async def go_on(tell: Tell) -> None:
+        try:
+            while not is_over.is_set():
+                tell({"step": 1})
+                await asyncio.sleep(0)
+            for _ in range(1_000):
+                tell({"step": 2})
+                await asyncio.sleep(0)
+        except BaseException as error:
+            harm.append(error)
+            raise
+
+    work: list[asyncio.Task[None]] = []
+
+    async def rebuild(request: Message, tell: Tell) -> Message:
+        work.append(asyncio.ensure_future(go_on(tell)))
+        await asyncio.shield(work[0])
+        return {}
+
+    def come_and_go() -> None:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            connection.sendall(b'{"do":"rebuild"}\n')
+            connection.recv(1)
+        is_over.set()
+
+    async def main() -> None:
+        server = ControlServer(path, {}, {"rebuild": rebuild})
+        await server.start()
+        await asyncio.to_thread(come_and_go)
+        await asyncio.wait(work)
+        await server.stop()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
+    assert harm == []
 
 
 def test_progress_that_nobody_reads_is_left_out(tmp_path: Path) -> None:

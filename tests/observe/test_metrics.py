@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from quorate.observe.snapshot import (
     CellSnapshot,
     CheckpointSnapshot,
     JournalSnapshot,
-    RecoveringSnapshot,
     ReplicaSnapshot,
+    ShadowSnapshot,
 )
 from quorate.trusted.errors import BrokenInvariant, OperatorFault
 
@@ -34,9 +35,10 @@ CELL = CellSnapshot(
     split=1,
     unanswered=2,
     exposure_seconds=60.0,
-    checkpoint=CheckpointSnapshot(6, 1.5),
+    revivals=2,
+    tombstones=4,
+    checkpoint=CheckpointSnapshot(6, 1.5, unreadable_keys=3),
     journal=JournalSnapshot("always", 5),
-    recovering=(RecoveringSnapshot("b", "restoring", 0.5),),
     replicas=(
         ReplicaSnapshot("a", "v", "sandbox", "voting", slot=7, cpu_seconds=1.5, age_seconds=60.0),
         ReplicaSnapshot(
@@ -49,8 +51,12 @@ CELL = CellSnapshot(
             backlog=4,
             convictions=2,
             rebuilds=1,
-            last_rebuild=9.0,
+            rebuilds_failed=5,
+            postponed="too few would be left",
+            last_rebuild_seconds=9.0,
             last_recovery_seconds=0.75,
+            shadow=ShadowSnapshot("x", "restoring", 0.5),
+            retiring=1,
         ),
     ),
 )
@@ -111,11 +117,27 @@ def test_the_exposition_says_what_the_snapshot_says() -> None:
         ("quorate_exposure_seconds",): 60,
         ("quorate_checkpoint_slot",): 6,
         ("quorate_checkpoint_age_seconds",): 1.5,
+        ("quorate_state_kept",): 1,
+        ("quorate_checkpoint_blocked",): 0,
+        ("quorate_unreadable_keys",): 3,
+        ("quorate_revivals_total",): 2,
+        ("quorate_tombstones",): 4,
         ("quorate_journal_synced_slot",): 5,
-        ("quorate_recovering", "b", "restoring"): 0.5,
+        ("quorate_journal_kept",): 1,
+        ("quorate_journal_full",): 0,
+        ("quorate_shadow_role", "a", "restoring"): 0,
+        ("quorate_shadow_role", "b", "restoring"): 1,
+        ("quorate_shadow_role", "b", "verified"): 0,
+        ("quorate_shadow_share", "b"): 0.5,
+        ("quorate_replicas_retiring", "a"): 0,
+        ("quorate_replicas_retiring", "b"): 1,
         ("quorate_convictions_total", "b"): 2,
         ("quorate_rebuilds_total", "a"): 0,
         ("quorate_rebuilds_total", "b"): 1,
+        ("quorate_rebuilds_failed_total", "a"): 0,
+        ("quorate_rebuilds_failed_total", "b"): 5,
+        ("quorate_restart_postponed", "a"): 0,
+        ("quorate_restart_postponed", "b"): 1,
         ("quorate_replica_age_seconds", "a"): 60,
         ("quorate_last_rebuild_seconds", "b"): 9,
         ("quorate_last_recovery_seconds", "b"): 0.75,
@@ -124,8 +146,20 @@ def test_the_exposition_says_what_the_snapshot_says() -> None:
         ("quorate_replica_role", "b", "convicted"): 1,
     }
     assert {key: found.get(key) for key in expected} == expected
-    untold = {("quorate_replica_age_seconds", "b"), ("quorate_last_recovery_seconds", "a")}
+    untold: set[tuple[str, ...]] = {("quorate_replica_age_seconds", "b"), ("quorate_last_recovery_seconds", "a")}
+    untold |= {("quorate_shadow_share", "a"), ("quorate_replica_role", "a", "catching_up")}
     assert untold & found.keys() == set(), "what there is nothing to tell of is not told"
+
+
+def test_what_is_kept_no_more_shows() -> None:
+    lost = replace(
+        CELL,
+        checkpoint=CheckpointSnapshot(6, 1.5, "its disk is full", ("database 0 key 'long': too long",)),
+        journal=JournalSnapshot("off", 0, "its disk failed", is_full=True),
+    )
+    found = serve(scrape, lambda: lost)
+    shown = ("state_kept", "checkpoint_blocked", "journal_kept", "journal_full")
+    assert [found[f"quorate_{name}",] for name in shown] == [0, 1, 0, 1]
 
 
 def test_without_a_checkpoint_it_has_no_age() -> None:

@@ -54,24 +54,53 @@ def test_several_cells_must_be_named(environ: dict[str, str]) -> None:
         register.find(None, environ)
     assert "--cell" in caught.value.hint
     assert register.find("two", environ) == two
-    with pytest.raises(OperatorFault, match="no cell named three") as caught:
+    with pytest.raises(OperatorFault, match="no cell three is running") as caught:
         register.find("three", environ)
     assert "two" in caught.value.hint
 
 
-def test_two_cells_of_one_name_are_ambiguous(environ: dict[str, str]) -> None:
-    entry = enter("one", environ)
+def namesake(entry: Entry, state: Path) -> Entry:
+    """Another running cell of the same name."""
     parent = os.getppid()
-    register.enter(
-        replace(
-            entry,
-            pid=parent,
-            started=register.started(parent) or 0,
-            control=entry.control.with_name(f"one-{parent}.sock"),
-        )
-    )
-    with pytest.raises(OperatorFault, match="several cells named one"):
+    control = entry.control.with_name(f"{entry.name}-{parent}.sock")
+    other = replace(entry, pid=parent, started=register.started(parent) or 0, control=control, state=state)
+    register.enter(other)
+    return other
+
+
+def test_two_cells_of_one_name_are_told_apart(environ: dict[str, str], tmp_path: Path) -> None:
+    """By process or by state directory. A third cell has nothing to do with it."""
+    state = tmp_path / "state"
+    state.mkdir()
+    entry = enter("one", environ)
+    other = namesake(entry, state)
+    enter("third", environ)
+    with pytest.raises(OperatorFault, match="several cells named one are running") as caught:
         register.find("one", environ)
+    assert "third" not in str(caught.value)
+    assert all(f"one (process {cell.pid}, {cell.state})" in str(caught.value) for cell in (entry, other))
+    assert caught.value.hint.endswith("--cell PID, or --cell DIRECTORY")
+    assert register.find(str(other.pid), environ) == other
+    (tmp_path / "link").symlink_to(state)
+    for directory in (state, tmp_path / "link", Path(os.path.relpath(state))):
+        assert register.find(str(directory), environ) == other
+    assert register.find("/state/one", environ) == entry
+
+
+def test_a_name_comes_before_a_process_and_a_directory(environ: dict[str, str]) -> None:
+    entry = enter("one", environ)
+    named = enter(str(entry.pid), environ)
+    assert register.find(str(entry.pid), environ) == named
+
+
+def test_a_state_directory_is_found_below_the_home_directory(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    other = namesake(enter("one", environ), tmp_path / "state")
+    assert register.find("~/state", environ) == other
+    with pytest.raises(OperatorFault, match="no cell ~nobody-of-this-name/state is running"):
+        register.find("~nobody-of-this-name/state", environ)
 
 
 def test_what_a_dead_cell_left_is_removed(environ: dict[str, str], dead_pid: int) -> None:

@@ -18,11 +18,14 @@ ALWAYS_THERE = {
     "cat": "coreutils, essential on Debian",
     "env": "coreutils, essential on Debian",
     "false": "coreutils, essential on Debian",
+    "mount": "mount, required on Debian",
+    "nsenter": "util-linux, essential on Debian",
     "setpriv": "util-linux, essential on Debian",
     "sh": "dash, essential on Debian",
     "sleep": "coreutils, essential on Debian",
     "timeout": "coreutils, essential on Debian",
     "true": "coreutils, essential on Debian",
+    "unshare": "util-linux, essential on Debian",
     "libc.so.6": "the C library",
 }
 # Where program names are data, and why.

@@ -11,6 +11,7 @@ FORBIDDEN = {
     r"[p]ypi\.org|[f]iles\.pythonhosted|--[e]xtra-index|--[i]ndex-url|--[f]ind-links": "a package registry",
     r"\b[T]ODO\b|\b[F]IXME\b|\b[X]XX\b": "work left over: do it, or write an issue",
     r"<<<<<<[<] |>>>>>>[>] ": "an unresolved merge",
+    r"\bapt [i]nstall\b": "another form of apt-get install, which all other hints use",
 }
 
 

@@ -10,6 +10,7 @@ from quorate.revival import calls_for
 from quorate.trusted.journal import Entry
 from quorate.trusted.messages import Notice
 from quorate.trusted.protocols.redis.state_records import deadline_of
+from quorate.trusted.tombstones import Tombstones
 from tests.sim.invariants.base import Violation
 from tests.sim.rebuilding import POLL_NS, Fault, Task, Work
 from tests.sim.timeline import MILLISECOND_NS
@@ -84,17 +85,17 @@ class Anew:
 
     # Restart.
 
-    def start(self, entries: list[Entry], tombstones: dict[int, str]) -> None:
+    def start(self, entries: list[Entry], tombstones: Tombstones) -> None:
         """All processes are new."""
         self._task = Task(self._world.timeline, self._start(entries, tombstones))
 
-    def _start(self, entries: list[Entry], tombstones: dict[int, str]) -> Work:
+    def _start(self, entries: list[Entry], tombstones: Tombstones) -> Work:
         world = self._world
         core = world.core
         try:
             yield from self._refill()
             core.begin_at(world.first_slot - 1)
-            core.recording.tombstones = dict(tombstones)
+            core.recording.tombstones = tombstones
             yield from self._replay(entries)
         except Fault as fault:
             raise Violation(f"Restart: {fault}") from fault

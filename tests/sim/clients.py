@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING
 from quorate.trusted.protocols.redis.framing import encode_request
 
 from .ledger import reply_end
-from .reference import Conversation
+from .reference import Conversation, Push
 from .shell import Connection
 from .timeline import MILLISECOND_NS
-from .workload import TAGS, draw_expiring_watch, draw_publication, draw_request, draw_rogue, draw_subscription
+from .workload import (
+    TAGS,
+    draw_expiring_watch,
+    draw_move,
+    draw_publication,
+    draw_request,
+    draw_rogue,
+    draw_subscription,
+)
 
 if TYPE_CHECKING:
     from .world import World
@@ -162,6 +170,7 @@ class Caller(Guest):
         assert conversation is not None
         self.unanswered -= 1
         expectation = conversation.expected.popleft() if conversation.expected else None
+        assert not isinstance(expectation, Push)
         self._world.answered(self.name, expectation, reply)
 
     def _act(self) -> None:
@@ -186,6 +195,16 @@ class Caller(Guest):
         timeline.after(pause, self._act)
 
 
+class Mover(Caller):
+    """A caller who changes whole databases, which are its kind's alone."""
+
+    def ask(self) -> None:
+        """Fill, swap, empty, look."""
+        chance = self._world.timeline.chance
+        for _ in range(min(chance.choice((1, 1, 4)), self._window)):
+            self.send(draw_move(chance))
+
+
 class Listener(Caller):
     """A caller who subscribes. In the older version of the protocol it does nothing else."""
 
@@ -200,14 +219,18 @@ class Listener(Caller):
             self.send([draw_subscription(chance)])
 
     def judge(self, reply: bytes) -> None:
-        """Messages and confirmations are held against what was published."""
+        """Messages and confirmations are held against what was published, in their place among the replies."""
         conversation = self.conversation
         assert conversation is not None
-        if not conversation.is_push(reply):
+        due = conversation.next()
+        is_push = conversation.is_push(reply)
+        if not is_push and not isinstance(due, Push):
             super().judge(reply)
             return
-        self.unanswered -= not conversation.is_message(reply)
-        self._world.pushed(self.name, conversation.pushes.popleft() if conversation.pushes else None, reply)
+        self.unanswered -= not (is_push and conversation.is_message(reply))
+        if isinstance(due, Push):
+            conversation.expected.popleft()
+        self._world.pushed(self.name, due.frame if isinstance(due, Push) and due.is_due else None, reply)
 
 
 class Rogue:

@@ -1,7 +1,8 @@
 """The journal's disk: what is written, what of it is durable, and what a crash leaves.
 
 Stands where `quorate.state.journal_file` does. Records are made and read by the core's own code. A crash keeps all that
-was synced, and any part of what was not: records in the middle may be gone, and one may be torn.
+was synced, and any part of what was not: records in the middle may be gone, and one may be torn. A sync that fails is
+such a crash: the cell must not go on as if it could write. A disk that is full refuses clients' writes for a while.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from quorate.trusted.journal import (
     entries_of,
     reason_of,
 )
+from quorate.trusted.tombstones import Tombstones
 from tests.sim.timeline import MILLISECOND_NS, Timeline
 
 # How long a sync takes, at most, and how often one is begun where nothing waits for it.
@@ -45,7 +47,12 @@ class Found:
     previous: bytes = NO_CHECKSUM
     last_slot: int = 0
     time: int = 0
-    tombstones: dict[int, str] = field(default_factory=dict)
+    tombstones: Tombstones = field(default_factory=Tombstones)
+
+    @property
+    def highest_slot(self) -> int:
+        """What is ordered from now on comes behind it."""
+        return max(self.last_slot, self.tombstones.last_slot())
 
 
 class SimulatedJournal:
@@ -54,9 +61,14 @@ class SimulatedJournal:
     def __init__(self, timeline: Timeline, sync: str, segments: list[Segment], found: Found) -> None:
         self.is_full = False
         self.is_short = False
+        self.is_spent = False
         self.durable_slot = found.last_slot
-        self.durable_tombstones = set(found.tombstones)
+        self.durable_tombstones = {
+            slot for first, last, _ in found.tombstones.ranges for slot in range(first, last + 1)
+        }
         self.on_synced: Callable[[], None] = lambda: None
+        # Whether this sync fails; if so, all has ended.
+        self.fails: Callable[[], bool] = lambda: False
         self.is_over = False
         self._timeline = timeline
         self._sync = sync
@@ -94,12 +106,14 @@ class SimulatedJournal:
     def _synced(self, number: int) -> None:
         if self.is_over:
             return
+        if self.fails():
+            return
         self._is_syncing = False
         for record in self._records[self.journal.synced - self._segment.number : number - self._segment.number]:
             if record.kind == WRITES:
                 self.durable_slot = record.last_slot
             elif record.kind == TOMBSTONE:
-                self.durable_tombstones.add(record.first_slot)
+                self.durable_tombstones.update(range(record.first_slot, record.last_slot + 1))
         self.journal.synced = number
         self._timeline.note(f"the journal is durable up to record {number}, slot {self.durable_slot}")
         self.on_synced()
@@ -168,7 +182,7 @@ def find(segments: list[Segment]) -> Found:
         segment.data = b"".join(record.data for record in records)
         for record in records:
             if record.kind == TOMBSTONE:
-                found.tombstones[record.first_slot] = reason_of(record)
+                found.tombstones.bury(record.first_slot, record.last_slot, reason_of(record))
     reader.finish()
     if segments:
         found.number, found.previous = reader.number, reader.previous

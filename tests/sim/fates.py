@@ -33,7 +33,11 @@ class Fate:
     """One seed's choice. Moments and periods are in nanoseconds from the beginning; a period of 0 is never.
 
     `slowness` multiplies what the keeper takes. `poisons` are moments and what the request does. `rotten` is how often
-    a replica that comes to a culprit's seat is faulty too.
+    a replica that comes to a culprit's seat is faulty too. A `habit` is what all of these do, and how often: liars
+    about reads are rebuilt by plan before they are convicted. `boot_fails` is how often one does not become ready.
+    `losses` are moments from which on f replicas are to crash while nothing is rebuilt: a restart by plan that is due
+    then would take the quorum. The disk is full between the two moments of `full`, and the first sync that ends after
+    `sync_fails_ns` fails.
     """
 
     kind: Kind
@@ -48,7 +52,12 @@ class Fate:
     keeper_breaks_ns: int
     poisons: tuple[tuple[int, bytes], ...]
     rotten: float
+    habit: tuple[Fault, float] | None
+    boot_fails: float
+    losses: tuple[int, ...]
     stalls: bool
+    full: tuple[int, ...]
+    sync_fails_ns: int
 
 
 def draw_fate(seed: int) -> Fate:
@@ -65,28 +74,51 @@ def draw_fate(seed: int) -> Fate:
     strategies = (Strategy.SHADOW, Strategy.SHADOW_ALL, Strategy.NONE)
     if kind is Kind.PLANNED:
         strategies = (Strategy.SHADOW, Strategy.SHADOW_ALL, Strategy.RESTART)
+    strategy = chance.choice(strategies)
+    has_losses = strategy is Strategy.RESTART and chance.random() < 0.7
+    habit = _habit(chance) if kind is Kind.REACTIVE and chance.random() < 0.8 else None
+    if habit is not None:
+        strategy = Strategy.SHADOW_ALL
+    fails = Random(f"disk {seed}")
     return Fate(
         kind=kind,
         sync=sync,
-        strategy=chance.choice(strategies),
-        every_ns=chance.choice((100, 250, 500)) * MILLISECOND_NS,
+        strategy=strategy,
+        every_ns=chance.choice((100, 250, 500) if habit is None else (50,)) * MILLISECOND_NS,
         checkpoint_ns=chance.choice((20, 60, 200)) * MILLISECOND_NS,
         scrub_ns=chance.choice((0, 100 * MILLISECOND_NS)),
-        slowness=chance.choice((1, 1, 4)),
+        slowness=chance.choice((1, 1, 4)) if habit is None else 1,
         boot_ns=chance.choice((1, 50)) * MILLISECOND_NS,
         kills=kills if may_be_killed else (),
         keeper_breaks_ns=chance.randint(100, 500) * MILLISECOND_NS if is_plain and chance.random() < 0.1 else 0,
         poisons=poisons[: chance.choice((1, 2))] if kind is Kind.POISONED else (),
-        rotten=chance.choice((0.0, 0.5)),
+        rotten=chance.choice((0.0, 0.5)) if habit is None else 1.0,
+        habit=habit,
+        boot_fails=0.6 if has_losses else 0.1,
+        losses=tuple(fails.randint(20, 500) * MILLISECOND_NS for _ in range(3)) if has_losses else (),
         stalls=chance.random() < 0.3,
+        full=_full(fails) if is_plain and fails.random() < 0.3 else (),
+        sync_fails_ns=fails.randint(50, 500) * MILLISECOND_NS if kind is Kind.KILLED and sync != "off" else 0,
     )
+
+
+def _habit(chance: Random) -> tuple[Fault, float]:
+    if chance.random() < 0.6:
+        return Fault.MISREAD, chance.choice((0.02, 0.02, 0.5))
+    return Fault.LIE, chance.choice((0.1, 0.3))
+
+
+def _full(chance: Random) -> tuple[int, ...]:
+    """From when until when the disk has no room, or nothing."""
+    begins = chance.randint(50, 400)
+    return begins * MILLISECOND_NS, (begins + chance.choice((20, 100))) * MILLISECOND_NS
 
 
 def draw_limits(chance: Random) -> Limits:
     """Small limits, but for what one reply may have: a key that cannot be read is another test's."""
     silence = chance.choice((40, 100)) * MILLISECOND_NS
     slots = chance.choice((16, 64, 256))
-    reply_bytes = 65536
+    reply_bytes = chance.choice((4096, 16384, 65536))
     return Limits(
         clients_max=64,
         request_bytes_max=4096,
@@ -100,14 +132,15 @@ def draw_limits(chance: Random) -> Limits:
         reply_bytes_max=reply_bytes,
         unordered_bytes_max=reply_bytes,
         inflight_slots_max=slots,
-        inflight_bytes_max=32768,
+        inflight_bytes_max=chance.choice((8192, 32768)),
         lag_slots_max=slots * chance.choice((2, 8)),
-        lag_bytes_max=reply_bytes * chance.choice((2, 4)),
+        lag_bytes_max=reply_bytes * chance.choice((1, 2, 4)),
         lag_ns_max=3 * silence,
         throttle_ns_max=silence // 2,
         silence_ns_max=silence,
         decision_ns_max=4 * silence,
-        attention_ns_max=silence // 4,
+        attention_ns_max=silence // 16,
+        changes_bytes_max=chance.choice((1500, 4000, 1_000_000)),
         sweep_keys_max=chance.choice((2, 32)),
         closing_keys_max=chance.choice((4, 64)),
         scrub_keys_max=10,
@@ -119,7 +152,8 @@ def draw_swarm(seed: int) -> Swarm:
     """Clients, limits and first culprits of a run of this seed's kind."""
     fate = draw_fate(seed)
     chance = Random(f"recovery {seed}")
-    f = chance.choice((1, 1, 2))
+    # Liars about reads meet where there are two.
+    f = chance.choice((1, 1, 2) if fate.habit is None or fate.habit[0] is Fault.LIE else (1, 2, 2))
     seats = seats_for(f)
     limits = draw_limits(chance)
     is_plain = fate.kind in (Kind.PLANNED, Kind.REACTIVE)
@@ -135,14 +169,16 @@ def draw_swarm(seed: int) -> Swarm:
         windows=(1, 10),
         callers=chance.randint(1, 3),
         listeners=chance.choice((0, 1)) if is_plain else 0,
-        waiters=chance.choice((0, 2)) if is_plain else 0,
-        takers=chance.choice((0, 1)) if is_plain else 0,
+        # They do not know what to make of a refusal.
+        waiters=chance.choice((0, 2)) if is_plain and not fate.full else 0,
+        takers=chance.choice((0, 1)) if is_plain and not fate.full else 0,
         scanners=0,
         rogues=chance.choice((0, 1)),
         faulty_ns=600 * MILLISECOND_NS,
         jumps=0,
         chunk_bytes=chance.choice((60, 1000, 1000)),
         turn_ns=chance.choice((0, 20_000, 500_000)),
+        movers=chance.choice((0, 1)),
     )
 
 
@@ -150,10 +186,13 @@ def _characters(chance: Random, fate: Fate, f: int) -> tuple[Character | None, .
     counts = {Kind.REACTIVE: (f,), Kind.KILLED: (0, f), Kind.EXCESS: range(f + 1, seats_for(f) + 1)}
     count = chance.choice(counts.get(fate.kind, (0,)))
     culprits = chance.sample(range(seats_for(f)), count)
-    return tuple(draw_character(chance) if seat in culprits else None for seat in range(seats_for(f)))
+    return tuple(draw_character(chance, fate) if seat in culprits else None for seat in range(seats_for(f)))
 
 
-def draw_character(chance: Random) -> Character:
+def draw_character(chance: Random, fate: Fate) -> Character:
     """What is wrong with a faulty replica."""
+    if fate.habit is not None:
+        fault, rate = fate.habit
+        return Character((fault,), rate, 0)
     faults = tuple(chance.sample(list(Fault), chance.choice((1, 1, 3))))
     return Character(faults, chance.choice((0.003, 0.01, 0.1)), chance.randint(0, 300 * MILLISECOND_NS))

@@ -23,6 +23,10 @@ def reply_end(data: bytes | bytearray, start: int) -> int:
     missing = 1
     while missing:
         end = data.find(b"\r\n", start)
+        if end >= 0 and data[start] in b"+-:_,#(":
+            missing -= 1
+            start = end + 2
+            continue
         if end < 0:
             if len(data) > start and data[start] not in b"+-:_,#($=!*~>%":
                 raise NoReply
@@ -39,7 +43,7 @@ def reply_end(data: bytes | bytearray, start: int) -> int:
                     return -1
                 if data[end : end + 2] != b"\r\n":
                     raise NoReply
-        elif kind not in b"+-:_,#(":
+        else:
             raise NoReply
         start = end + 2
     return start

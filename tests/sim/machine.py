@@ -79,11 +79,18 @@ def _columns(session: Session, arguments: Arguments) -> bytes:
     return reply.array([pair[place] for pair in pairs])
 
 
-def _copy(session: Session, arguments: Arguments) -> bytes:
-    """COPY, after which every watch fails: the coordinator does not look which key it changed."""
-    for database in session.keyspace.databases:
-        database.touch_all(list(database.watchers))
-    return generic.copy(session, arguments)
+def _unlooked(command: Command) -> Command:
+    """A command after which every watch fails: the coordinator does not look which key it changed."""
+
+    def run(session: Session, arguments: Arguments) -> bytes:
+        for database in session.keyspace.databases:
+            database.touch_all(list(database.watchers))
+        return command.handler(session, arguments)
+
+    return Command(command.arity, run)
+
+
+UNLOOKED = {name: _unlooked(generic.COMMANDS[name]) for name in (b"COPY", b"SWAPDB", b"FLUSHDB")}
 
 
 @contextmanager
@@ -94,7 +101,7 @@ def store_in_simulation() -> Iterator[None]:
             stack.enter_context(patch.object(module, "now_ms", _now_ms))
         stack.enter_context(patch.dict(reply.VERSIONS, {2: Shuffled2(), 3: Shuffled3()}))
         stack.enter_context(patch.dict(TABLE, {name: Command(2, _columns) for name in (b"HKEYS", b"HVALS")}))
-        stack.enter_context(patch.dict(TABLE, {b"COPY": Command(-3, _copy)}))
+        stack.enter_context(patch.dict(TABLE, UNLOOKED))
         yield
 
 

@@ -59,8 +59,8 @@ PLANTED = (
     Planted(
         "the coordinator's answer overtakes replies",
         "reply.py",
-        "        if client.asked == client.answered:\n            self._write(client, data)",
-        "        if client.asked >= client.answered:\n            self._write(client, data)",
+        "if client.asked == client.answered and after",
+        "if client.asked >= client.answered and after",
     ),
     Planted("a batch of replies counted as one", "reply.py", "client.answered += count", "client.answered += 1"),
     Planted(
@@ -122,14 +122,14 @@ PLANTED = (
     Planted(
         "a cell that slept blames the replicas",
         "vote.py",
-        "            seat.excused_at = now\n",
-        "            seat.excused_at = 0\n",
+        "self.missed_ns += gap",
+        "self.missed_ns += 0 * gap",
     ),
     Planted(
         "slots are given up too early",
         "vote.py",
-        "max(self.awaiting[0].ordered_at, self.excused_at) + self.limits.decision_ns_max",
-        "max(self.awaiting[0].ordered_at, self.excused_at) + self.limits.silence_ns_max // 16",
+        "self.awaiting[0].awaited_at + self.limits.decision_ns_max",
+        "self.awaiting[0].awaited_at + self.limits.silence_ns_max // 16",
     ),
     Planted(
         "a set in one replica's order",
@@ -146,8 +146,8 @@ PLANTED = (
     Planted(
         "keys expire too late",
         "protocols/redis/dialect.py",
-        "        if due and due <= now:\n",
-        "        if due and due + 2_000_000 <= now:\n",
+        "return 0 < due <= now",
+        "return 0 < due <= now - 2_000_000",
     ),
     Planted(
         "a reply nobody asked for goes unnoticed", "vote.py", "self._fault(seat, Cause.UNASKED)", "seat.heard_at = now"
@@ -210,6 +210,18 @@ PLANTED = (
         "for session, data in found[1:]:",
     ),
     Planted(
+        "a subscription hears what was ordered before it",
+        "protocols/redis/pubsub.py",
+        "return self.since < number and",
+        "return",
+    ),
+    Planted(
+        "an answer overtakes a message",
+        "protocols/redis/pubsub.py",
+        "            return self.ordered\n        return session.hears_until",
+        "            return 0\n        return 0",
+    ),
+    Planted(
         "a member that was gone is popped",
         "protocols/redis/sampling.py",
         "if reply[position:end] == ONE:",
@@ -220,6 +232,33 @@ PLANTED = (
         "protocols/redis/cursors.py",
         "join(parts[size:])",
         "join(parts[size + 1 :])",
+    ),
+    Planted(
+        "bytes under way without a bound",
+        "order.py",
+        "self.inflight_slots >= self._slots_max or self.inflight_bytes >= self._bytes_max",
+        "self.inflight_slots >= self._slots_max",
+        first=18,
+    ),
+    Planted(
+        "what is owed is counted in slots alone",
+        "vote.py",
+        "return seat.owed_slots > self.limits.lag_slots_max or seat.owed_bytes > self.limits.lag_bytes_max",
+        "return seat.owed_slots > self.limits.lag_slots_max",
+        first=26,
+    ),
+    Planted(
+        "those ahead are read without end",
+        "vote.py",
+        "        if len(seat.buffer) > self.limits.reply_bytes_max:\n            return True\n        return any(",
+        "        return any(",
+    ),
+    Planted(
+        "the last vote that is needed is given away",
+        "quorum.py",
+        "return voters - 1 >= votes_needed(f)",
+        "return voters >= votes_needed(f)",
+        first=7,
     ),
 )
 

@@ -81,12 +81,12 @@ PLANTED_RECOVERY = (
         "a tombstone is not journaled",
         "recording.py",
         "            self.journal.tombstone(slot, reason, now)\n",
-        "            self.tombstones[slot] = reason\n",
+        "            self.tombstones.bury(slot, slot, reason)\n",
     ),
     fault(
         "what is buried is executed again",
         "recording.py",
-        "        self.tombstones[slot] = reason\n        if",
+        "        self.tombstones.bury(slot, slot, reason)\n        if",
         "        if",
     ),
     fault(
@@ -118,6 +118,66 @@ PLANTED_RECOVERY = (
         "recover.py",
         "        self._lost[seat] = why\n        if now",
         "        self._lost[seat] = None\n        if now",
+    ),
+    fault(
+        "who came too late for a checkpoint is forgotten",
+        "joining.py",
+        "will_seal=bool(self.waiting)",
+        "will_seal=False",
+    ),
+    fault(
+        "a restart by plan takes the quorum",
+        "recover.py",
+        "return may_lose_a_voter(voting.count(True), self._f)",
+        "return voting.count(True) > self._f",
+    ),
+    fault(
+        "what a shadow owes has no bound",
+        "vote.py",
+        "                if self._is_beyond(shadow):\n",
+        "                if shadow.is_broken:\n",
+    ),
+    fault(
+        "changed keys without a bound",
+        "coordinator.py",
+        "self.is_stalled or self.changes.size > self.limits.changes_bytes_max:",
+        "self.is_stalled:",
+    ),
+    fault(
+        "what waits for the disk has no bound",
+        "coordinator.py",
+        "if self.is_suspended or self.is_stalled or",
+        "if self.is_suspended or",
+    ),
+    fault(
+        "a database that was swapped is counted and not listed",
+        "sweep.py",
+        "        else:\n            self.stage = Stage.LISTING\n",
+        "        else:\n            self._clear(database)\n",
+    ),
+    fault(
+        "a new replica inherits what the one before it did",
+        "coordinator.py",
+        "            self.judge.forgive(seat)\n            self.notices.append(Seated",
+        "            self.notices.append(Seated",
+    ),
+    fault(
+        "some of the journal is executed twice",
+        "../restart.py",
+        "        return [entry]\n",
+        "        return [entry] * (1 + (b'$4\\r\\ntags\\r\\n' in b''.join(entry.requests)))\n",
+    ),
+    fault(
+        "a reply leaves before earlier slots are durable",
+        "gate.py",
+        "while self._turns and is_durable(self._turns[0][0]):",
+        "while self._turns and is_durable(0):",
+    ),
+    fault(
+        "a full disk takes writes",
+        "protocols/redis/allow_list.py",
+        "if command.is_write and is_journal_full:",
+        "if command.is_write and is_journal_full and count > 3:",
     ),
 )
 

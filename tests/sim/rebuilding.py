@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 REBUILD_NS_MAX = 10 * SECOND_NS
 POLL_NS = 2 * MILLISECOND_NS
-BOOT_FAILS = 0.1
 
 Work = Generator[int, None, None]
 
@@ -162,7 +161,10 @@ class Rebuilding:
         is_done = False
         try:
             for wait in self._prepare(shadow):
-                if shadow.fault or world.timeline.now > give_up:
+                if shadow.fault:
+                    break
+                if world.timeline.now > give_up:
+                    world.abandoned(shadow)
                     break
                 yield wait
             is_done = shadow.is_seated or self._has_seat(shadow)
@@ -177,7 +179,7 @@ class Rebuilding:
         world = self._world
         waiter = world.keeping.checkpoint(is_urgent=True)
         yield world.timeline.chance.randint(1, world.fate.boot_ns)
-        if world.timeline.chance.random() < BOOT_FAILS:
+        if world.timeline.chance.random() < world.fate.boot_fails:
             shadow.fault = "it did not become ready"
             yield 0
         shadow.lane = world.join_shadow(shadow.replica)

@@ -7,9 +7,11 @@ writes after it. Both follow from what the core ordered, and from nothing that t
 from collections import defaultdict, deque
 from collections.abc import Collection
 from functools import partial
+from unittest.mock import patch
 
+from quorate.trusted import sweep
 from quorate.trusted.client import Client
-from quorate.trusted.messages import Convicted, Notice, Retired, Role, Undecided
+from quorate.trusted.messages import Convicted, Notice, Retired, Role
 from quorate.trusted.protocols.redis.framing import encode_request
 from quorate.trusted.protocols.redis.scripts import DEADLINE_OFFSET_MS
 from quorate.trusted.span import Span
@@ -21,7 +23,7 @@ from tests.sim.invariants import RECOVERING, RECOVERING_BEYOND, Invariant, Viola
 from tests.sim.keeper import Keeping, SimulatedKeeper, Store, state_of
 from tests.sim.ledger import Stream
 from tests.sim.machine import Machine, copy_of
-from tests.sim.rebuilding import Rebuilding
+from tests.sim.rebuilding import Rebuilding, Shadow
 from tests.sim.reference import Reference
 from tests.sim.replica import Replica
 from tests.sim.shell import SimulatedLane
@@ -30,6 +32,7 @@ from tests.sim.timeline import MILLISECOND_NS
 from tests.sim.world import WatchedCoordinator, World
 
 VARIANTS = 3
+CALM_NS = 20 * MILLISECOND_NS
 POISON = b"poison"
 
 
@@ -40,7 +43,7 @@ class RecoveringCoordinator(WatchedCoordinator):
 
     def _ask(self, span: Span, now: int) -> None:
         super()._ask(span, now)
-        if span.is_write and not self._is_replaying:
+        if span.is_write and not span.is_replayed:
             self.world.wrote(span)
 
     def _decided(self, decision: Decision, now: int) -> None:
@@ -95,6 +98,8 @@ class RecoveringWorld(World):
         self.poisoned_slots: set[int] = set()
         self.restarts = 0
         self.revivals = 0
+        # What happened that no notice tells of.
+        self.seen: set[str] = set()
         self._store = Store()
         self._found = Found()
         self._poisons_due = 0
@@ -103,6 +108,11 @@ class RecoveringWorld(World):
     def promises(self) -> tuple[type[Invariant], ...]:
         """What is watched."""
         return RECOVERING_BEYOND if self.fate.kind is Kind.EXCESS else RECOVERING
+
+    def run(self) -> None:
+        """As any run; shadows wait for less long until writers have to."""
+        with patch.object(sweep, "CALM_NS", CALM_NS):
+            super().run()
 
     # One process.
 
@@ -140,6 +150,12 @@ class RecoveringWorld(World):
             after(moment, partial(self._poison, poison))
         if self.fate.keeper_breaks_ns:
             after(self.fate.keeper_breaks_ns, self._break_keeper)
+        for moment in self.fate.losses:
+            after(moment, self._lose)
+        for moment, is_full in zip(self.fate.full, (True, False), strict=False):
+            after(moment, partial(self._fill_disk, is_full=is_full))
+        if self.fate.sync_fails_ns:
+            after(self.fate.sync_fails_ns, self._fail_sync)
         if self.fate.stalls:
             after(self.swarm.faulty_ns // 3, partial(self._stall, is_short=True))
             after(self.swarm.faulty_ns // 2, partial(self._stall, is_short=False))
@@ -161,6 +177,36 @@ class RecoveringWorld(World):
     def _stall(self, is_short: bool) -> None:
         self.journal.is_short = is_short
         self.shell.schedule()
+
+    def _fill_disk(self, is_full: bool) -> None:
+        self.seen.add("the disk is full")
+        self.timeline.note("the disk is full" if is_full else "the disk has room again")
+        self.journal.is_full = is_full
+        self.journal.is_short = is_full
+        self.shell.schedule()
+
+    def _fail_sync(self) -> None:
+        """The next sync fails: nobody knows what is on the disk, so all ends at once."""
+        self.journal.fails = self._fails_now
+
+    def _fails_now(self) -> bool:
+        if self.is_over or self.anew.is_busy:
+            return False
+        self.seen.add("a sync fails")
+        self.timeline.note("a sync fails")
+        self._kill()
+        return True
+
+    def _lose(self) -> None:
+        """F replicas crash, as soon as all vote and nothing is rebuilt."""
+        if self.is_over:
+            return
+        if self.rebuilding.is_busy or self.core.vote.voters() < len(self.replicas):
+            self.timeline.after(MILLISECOND_NS, self._lose)
+            return
+        self.seen.add("f crash between restarts")
+        for replica in self.timeline.chance.sample(self.replicas, self.swarm.f):
+            replica.crash()
 
     def _break_keeper(self) -> None:
         if self.core.is_suspended or self.anew.is_busy:
@@ -184,7 +230,7 @@ class RecoveringWorld(World):
         """The next replica of this seat: faulty, perhaps, if culprits sit there."""
         chance = self.timeline.chance
         is_rotten = seat in self.culprits and not self.is_over and chance.random() < self.fate.rotten
-        return self.newcomer_to(seat, draw_character(chance) if is_rotten else None)
+        return self.newcomer_to(seat, draw_character(chance, self.fate) if is_rotten else None)
 
     def take_seat(self, replica: Replica) -> None:
         """This replica has its seat. Whoever broke the one before it may turn to another."""
@@ -198,7 +244,7 @@ class RecoveringWorld(World):
         victim = self.timeline.chance.choice(others)
         self.timeline.note(f"replica {victim.seat} is broken into, {seat} is left alone")
         self.culprits = self.culprits - {seat} | {victim.seat}
-        victim.turn(draw_character(self.timeline.chance))
+        victim.turn(draw_character(self.timeline.chance, self.fate))
 
     def join(self, replica: Replica) -> None:
         """A new replica votes, before any slot is under way."""
@@ -217,6 +263,11 @@ class RecoveringWorld(World):
     def forget_lane(self, number: int) -> None:
         """A shadow was given up."""
         self.ledger.streams.pop(self._keys.pop(number, -1), None)
+
+    def abandoned(self, shadow: Shadow) -> None:
+        """A shadow took too long."""
+        for invariant in self.invariants:
+            invariant.abandoned(shadow)
 
     def end_replica(self, seat: int) -> None:
         """Nothing is left of the replica of this seat."""
@@ -255,6 +306,11 @@ class RecoveringWorld(World):
     def _turned(self) -> None:
         for invariant in self.invariants:
             invariant.turned()
+        stage, since = self.core.sweep.stage, self.core.sweep._sealing_since
+        if stage is sweep.Stage.LISTING:
+            self.seen.add("a database is listed")
+        if since and self.timeline.now - since > CALM_NS:
+            self.seen.add("writers wait for a checkpoint")
         seats = len(self.replicas)
         roles = self.core.roles
         self.ledger.forget([key for key in self.ledger.streams if key >= seats or roles[key] is Role.VOTING])
@@ -264,9 +320,6 @@ class RecoveringWorld(World):
             super()._noticed([notice])
             if isinstance(notice, Convicted | Retired):
                 self.end_replica(notice.seat)
-            if isinstance(notice, Undecided) and notice.is_write and POISON in notice.request:
-                self.poisoned_slots.add(notice.slot)
-                self._poisons_due -= 1
             self.rebuilding.noticed(notice)
             self.anew.noticed(notice)
 
@@ -312,8 +365,13 @@ class RecoveringWorld(World):
     def decided(self, decision: Decision) -> None:
         """Slots were decided, or closed."""
         super().decided(decision)
-        if decision.data is None and decision.span.is_write:
+        if decision.data is not None or decision.span.is_replayed:
+            return
+        if decision.span.is_write:
             self.buried.update(range(decision.first, decision.first + decision.count))
+        if decision.span.is_write and POISON in decision.span.request_at(decision.first):
+            self.poisoned_slots.add(decision.first)
+            self._poisons_due -= 1
 
     # Who was told what.
 
@@ -339,7 +397,7 @@ class RecoveringWorld(World):
     # All begin anew.
 
     def _sent(self, data: bytes) -> None:
-        if self.core.is_suspended and not self.core._is_replaying and not self.anew.is_busy:
+        if self.core.is_suspended and not self.anew.is_busy:
             raise Violation("Revival: the lanes were sent something while all replicas begin anew")
         super()._sent(data)
 
@@ -409,9 +467,9 @@ class RecoveringWorld(World):
         self._found = found = find(segments)
         for invariant in self.invariants:
             invariant.restarted(synced, max(found.last_slot, self._store.slot))
-        self.first_slot = max(found.last_slot, self._store.slot) + 1
+        self.first_slot = max(found.highest_slot, self._store.slot) + 1
         self.history = [write for write in self.history if write[0] <= found.last_slot]
-        self.buried = {slot for slot in self.buried if slot in found.tombstones}
+        self.buried = {slot for slot in self.buried if found.tombstones.within(slot, slot)}
         self.acknowledged_slot = 0
         self.reference = Reference()
         culprits = self.culprits
@@ -446,10 +504,15 @@ class RecoveringWorld(World):
 
     def _quieten(self) -> None:
         self.rebuilding.is_quiet = True
-        self.journal.is_short = False
+        self.journal.is_short = self.journal.is_full = False
+        self.shell.schedule()
         for shadow in self.rebuilding.shadows.values():
             shadow.replica.is_reformed = True
         super()._quieten()
+
+    def _is_moving(self) -> bool:
+        """Also while a seat is empty: what a liar said before may have come late."""
+        return super()._is_moving() or self._is_busy()
 
     def _is_busy(self) -> bool:
         if super()._is_busy() or self.anew.is_busy or self.rebuilding.is_busy:

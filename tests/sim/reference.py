@@ -3,14 +3,19 @@
 It knows nothing of slots, replicas or rewritten requests, so it holds the dialect to what one server would say at the
 ordered time. What it cannot answer exactly (`None` as expected reply) is left to the other invariants.
 
-Subscriptions are those of the moment at which a PUBLISH is decided: then its message goes out.
+Subscriptions are those of the moment at which a PUBLISH is read: there its message has its place among all that its
+receivers are told. Was it not decided, the place stays empty.
 """
 
 from collections import deque
 
+from quorate.trusted.protocols.redis.allow_list import NO_ROOM
+from quorate.trusted.protocols.redis.table import commands
+
 from .machine import Machine, Session
 from .timeline import MILLISECOND_NS
 
+COMMANDS = commands()
 SUBSCRIBING = {b"SUBSCRIBE", b"UNSUBSCRIBE", b"PSUBSCRIBE", b"PUNSUBSCRIBE"}
 
 
@@ -24,15 +29,30 @@ class Expectation:
         self.reply = reply
 
 
-class Conversation:
-    """One client's connection to the reference: requests it made, and what it must be told, in order.
+class Push:
+    """A message or a confirmation. `is_due`: None while nobody knows whether it will ever be told."""
 
-    `pushes` are the messages and confirmations that it must be told beside its replies.
-    """
+    __slots__ = ("frame", "is_due")
+
+    def __init__(self, frame: bytes, is_due: bool | None) -> None:
+        self.frame = frame
+        self.is_due = is_due
+
+
+class Publication:
+    """A PUBLISH that is not decided yet, and its places among what others are told."""
+
+    def __init__(self, expectation: Expectation) -> None:
+        self.expectation = expectation
+        self.places: list[tuple[Conversation, Push]] = []
+
+
+class Conversation:
+    """One client's connection to the reference: what it must be told, replies and pushes, in order."""
 
     def __init__(self, reference: "Reference") -> None:
-        self.expected: deque[Expectation] = deque()
-        self.pushes: deque[bytes] = deque()
+        self.expected: deque[Expectation | Push] = deque()
+        self.is_gone = False
         self.channels: dict[bytes, None] = {}
         self.patterns: dict[bytes, None] = {}
         self.asked = 0
@@ -45,18 +65,46 @@ class Conversation:
         """Its version of the protocol."""
         return self._session.reply.number
 
-    def hears(self, data: bytes, now: int) -> None:
-        """The core takes these bytes of the client now."""
+    def hears(self, data: bytes, now: int, is_full: bool = False) -> None:
+        """The core takes these bytes of the client now; `is_full`: the disk has no room for writes."""
         for request in self._reader.cut(data):
             self.asked += 1
             if request[0] in SUBSCRIBING:
                 self._subscribe(*request)
                 continue
+            if is_full and self._is_without_room(request):
+                self.expected.append(Expectation(request, b"-%b\r\n" % NO_ROOM.encode()))
+                continue
             reply = self._reference.machine.run(self._session, request, now // MILLISECOND_NS)
             expectation = Expectation(request, None if request[0] in (b"HELLO", b"PUBLISH") else reply)
-            self.expected.append(expectation)
             if request[0] == b"PUBLISH":
-                self._reference.publications[request[2]] = expectation
+                # Who hears itself hears before it is answered.
+                self._reference.publish(expectation)
+            self.expected.append(expectation)
+
+    def _is_without_room(self, request: list[bytes]) -> bool:
+        """Whether a full disk is why this is refused: it is a write, or the EXEC of one."""
+        session = self._session
+        command = COMMANDS.get(request[0])
+        if command is not None and command.is_write and command.fits(len(request)):
+            session.is_doomed = session.is_doomed or session.queue is not None
+            return True
+        queue = session.queue if request[0] == b"EXEC" else None
+        for index, key in list(session.watched) if queue else ():
+            session.keyspace.databases[index].get(key)
+        if not queue or session.is_doomed or session.stale:
+            return False
+        if any(COMMANDS[queued[0]].is_write for _, queued in queue if queued[0] in COMMANDS):
+            session.leave_transaction()
+            return True
+        return False
+
+    def next(self) -> Expectation | Push | None:
+        """What it must be told next."""
+        expected = self.expected
+        while expected and isinstance(expected[0], Push) and expected[0].is_due is False:
+            expected.popleft()
+        return expected[0] if expected else None
 
     def is_refused(self, data: bytes) -> None:
         """The core refuses everything in these bytes."""
@@ -72,13 +120,14 @@ class Conversation:
         """Whether a push is a message, not the answer to a subscription."""
         return frame.split(b"\r\n", 3)[2] in (b"message", b"pmessage")
 
-    def publish(self, channel: bytes, message: bytes) -> int:
-        """A message goes out: how often it reaches this client."""
+    def publish(self, channel: bytes, message: bytes) -> list[Push]:
+        """A message has its place: for each time that it is to reach this client."""
         found = [[b"message", channel, message]] if channel in self.channels else []
         matching = [pattern for pattern in self.patterns if channel.startswith(pattern.removesuffix(b"*"))]
         found += [[b"pmessage", pattern, channel, message] for pattern in matching]
-        self.pushes.extend(self._push([_bulk(word) for word in words]) for words in found)
-        return len(found)
+        pushes = [Push(self._push([_bulk(word) for word in words]), None) for words in found]
+        self.expected.extend(pushes)
+        return pushes
 
     def _subscribe(self, command: bytes, name: bytes) -> None:
         own = self.patterns if b"PSUB" in command or b"PUNSUB" in command else self.channels
@@ -87,7 +136,7 @@ class Conversation:
         else:
             own[name] = None
         count = len(self.channels) + len(self.patterns)
-        self.pushes.append(self._push([_bulk(command.lower()), _bulk(name), b":%d\r\n" % count]))
+        self.expected.append(Push(self._push([_bulk(command.lower()), _bulk(name), b":%d\r\n" % count]), True))
 
     def _push(self, parts: list[bytes]) -> bytes:
         return b"%b%d\r\n%b" % (b">" if self.version == 3 else b"*", len(parts), b"".join(parts))
@@ -103,7 +152,7 @@ class Reference:
     def __init__(self) -> None:
         self.machine = Machine(None)
         self.conversations: dict[int, Conversation] = {}
-        self.publications: dict[bytes, Expectation] = {}
+        self.publications: dict[bytes, Publication] = {}
 
     def admit(self, number: int) -> Conversation:
         """This client's replies are to be checked."""
@@ -115,12 +164,24 @@ class Reference:
         """The client went; what it asked last may still be read."""
         conversation = self.conversations.get(number)
         if conversation is not None:
+            conversation.is_gone = True
             conversation.channels.clear()
             conversation.patterns.clear()
 
-    def published(self, request: list[bytes]) -> None:
-        """A PUBLISH was decided: its message goes out now, and not again should the cell ask the replicas again."""
-        if request[2] not in self.publications:
+    def publish(self, expectation: Expectation) -> None:
+        """A PUBLISH was read."""
+        _, channel, message = expectation.request
+        publication = self.publications[message] = Publication(expectation)
+        for conversation in self.conversations.values():
+            publication.places += [(conversation, push) for push in conversation.publish(channel, message)]
+
+    def published(self, message: bytes, is_decided: bool) -> None:
+        """A PUBLISH was decided, or closed: its message goes out now, or never, whatever the cell asks again."""
+        publication = self.publications.pop(message, None)
+        if publication is None:
             return
-        count = sum(conversation.publish(request[1], request[2]) for conversation in self.conversations.values())
-        self.publications.pop(request[2]).reply = b":%d\r\n" % count
+        for _, push in publication.places:
+            push.is_due = is_decided
+        if is_decided:
+            count = sum(not conversation.is_gone for conversation, _ in publication.places)
+            publication.expectation.reply = b":%d\r\n" % count

@@ -126,6 +126,10 @@ class SimulatedShell:
         self.is_listening = True
         self.journal: JournalPort | None = None
         self.gate = Gate()
+        # What the core was told last about the journal.
+        self.is_full = self.is_spent = self.is_stalled = False
+        # The most bytes that came at once from a client, from a lane, and went to a client.
+        self.client_read_max = self.lane_read_max = self.sent_max = 0
         self.lane_due: defaultdict[int, int] = defaultdict(int)
         self.on_sent: Callable[[bytes], None] = lambda data: None
         self.on_heard: Callable[[int, bytes], None] = lambda seat, data: None
@@ -230,6 +234,7 @@ class SimulatedShell:
         while waiting and number in self._open and not self._paused.get(number) and not self.is_ending:
             data = waiting.pop(0)
             now = self.now()
+            self.lane_read_max = max(self.lane_read_max, len(data))
             self.on_heard(number, data)
             self.core.replica_answered(number, data, now)
             self.on_delivered(number)
@@ -269,6 +274,7 @@ class SimulatedShell:
     def client_heard(self, connection: Connection, data: bytes) -> None:
         """A client's bytes arrived."""
         core = self.core
+        self.client_read_max = max(self.client_read_max, len(data))
         core.client_sent(connection.client, data, self.now())
         self.send_soon(1)
         inbox = connection.client.inbox
@@ -324,11 +330,14 @@ class SimulatedShell:
         core = self.core
         if self.is_ending:
             return
-        if self.journal is not None:
+        is_batch_due = core.is_batch_due(self.timeline.now)
+        if self.journal is not None and (is_batch_due or core.recording.has_news):
             self.journal.write()
-            self._check_room(self.journal)
-        if core.is_batch_due(self.timeline.now):
+            core.recording.has_news = False
+        if is_batch_due:
             self._write_lanes(core.distribute.take())
+        if self.journal is not None:
+            self._check_room(self.journal)
         if core.reply.ready:
             self._write_clients()
         if core.readable:
@@ -358,9 +367,17 @@ class SimulatedShell:
                 lane.write(data)
 
     def _check_room(self, journal: JournalPort) -> None:
-        is_stalled = journal.is_short or self.gate.size > self.core.limits.clients_output_bytes_max
-        if is_stalled != self.core.is_stalled:
-            self.core.stalled(is_stalled, self.now())
+        is_full = journal.is_full
+        is_spent = is_full and journal.is_spent
+        if (is_full, is_spent) != (self.is_full, self.is_spent):
+            self.is_full, self.is_spent = is_full, is_spent
+            self.core.protocol.journal_measured(is_full, is_spent)
+        holds_too_much = self.gate.size > self.core.limits.clients_output_bytes_max
+        self.is_stalled = (journal.is_short and not is_full) or holds_too_much
+        if self.is_stalled != self.core.is_stalled:
+            # What is read now goes with the next batch.
+            self.core.stalled(self.is_stalled, self.now())
+            self.schedule()
 
     def synced(self) -> None:
         """More of the journal is durable, or has room: let go what waited for that."""
@@ -368,7 +385,7 @@ class SimulatedShell:
             return
         for held in self.gate.release(self.journal.may_release):
             self._write_client(held.client, held.parts, held.is_closing)
-        if self.core.is_stalled:
+        if self.core.is_stalled or self.is_full:
             self.schedule()
 
     def _write_clients(self) -> None:
@@ -389,6 +406,7 @@ class SimulatedShell:
         connection = self.connections.get(client.number)
         if connection is None or connection.is_closing:
             return
+        self.sent_max = max(self.sent_max, sum(map(len, parts)))
         connection.send(b"".join(parts))
         connection.is_closing = is_closing
         connection.take(b"".join(parts))

@@ -3,7 +3,7 @@
 Also says what a correct replica is: one that answers within a quarter of the silence that the limits allow.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from random import Random
 
@@ -53,6 +53,7 @@ class Theme(Enum):
     CHATTER = "a replica says more than it was asked, where one client is alone"
     LIE = "a replica lies"
     SLEEP = "the machine stands still, several times, while replicas owe replies"
+    BEHIND = "a replica stands still while clients read large values"
 
 
 # The theme goes by the seed's number, so that any few seeds in a row hold them all.
@@ -65,10 +66,15 @@ THEMES = (
     Theme.CHATTER,
     Theme.LIE,
     Theme.EXCESS,
-    Theme.ANY,
+    Theme.BEHIND,
 )
 # What the first culprit of a theme does; of other themes, each fault in turn.
-THEME_FAULTS = {Theme.MISREAD: Fault.MISREAD, Theme.CHATTER: Fault.UNASKED, Theme.LIE: Fault.LIE}
+THEME_FAULTS = {
+    Theme.MISREAD: Fault.MISREAD,
+    Theme.CHATTER: Fault.UNASKED,
+    Theme.LIE: Fault.LIE,
+    Theme.BEHIND: Fault.STALL,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,8 @@ class Character:
 class Swarm:
     """One seed's choice. Delays are in nanoseconds; `clock_offsets_ms` is how wrong each replica's clock is.
 
-    `callers` to `rogues` count clients, by what they come for. A caller asks so much ahead as one of the `windows`.
+    `callers` to `rogues`, and `movers`, count clients, by what they come for. A caller asks so much ahead as one of the
+    `windows`.
     """
 
     f: int
@@ -121,6 +128,7 @@ class Swarm:
     jumps: int
     chunk_bytes: int
     turn_ns: int
+    movers: int = 0
 
 
 def draw_limits(chance: Random) -> Limits:
@@ -151,7 +159,23 @@ def draw_limits(chance: Random) -> Limits:
         throttle_ns_max=silence // 2,
         silence_ns_max=silence,
         decision_ns_max=4 * silence,
-        attention_ns_max=silence // 4,
+        attention_ns_max=silence // 16,
+    )
+
+
+def of_large_replies(limits: Limits) -> Limits:
+    """Much may be under way, and be told to clients, and little be owed in bytes."""
+    return replace(
+        limits,
+        client_pending_max=64,
+        client_output_bytes_max=262_144,
+        clients_output_bytes_max=524_288,
+        reply_bytes_max=4096,
+        unordered_bytes_max=4096,
+        inflight_slots_max=512,
+        inflight_bytes_max=4096,
+        lag_slots_max=2048,
+        lag_bytes_max=4096,
     )
 
 
@@ -162,7 +186,12 @@ def draw(seed: int) -> Swarm:
     f = chance.choice((1, 1, 2))
     seats = seats_for(f)
     limits = draw_limits(chance)
+    if theme is Theme.BEHIND:
+        limits = of_large_replies(limits)
     faulty_ns = chance.choice((1, 2)) * SECOND_NS // 2
+    if theme is Theme.BEHIND:
+        # There is enough to do.
+        faulty_ns = SECOND_NS // 2
     phase = _phase(chance, theme)
     crisis = _crisis(chance, theme, f, limits.silence_ns_max, faulty_ns)
     characters = _characters(chance, seed, phase, f, faulty_ns)
@@ -176,7 +205,7 @@ def draw(seed: int) -> Swarm:
         delays=_delays(chance, theme, characters, limits.silence_ns_max // 16),
         clock_offsets_ms=tuple(chance.randint(-86_400_000, 86_400_000) for _ in range(seats)),
         crisis=crisis,
-        windows=(1,) if theme is Theme.CHATTER else (1, 10, 100),
+        windows={Theme.CHATTER: (1,), Theme.BEHIND: (100,)}.get(theme, (1, 10, 100)),
         callers=callers,
         listeners=listeners,
         waiters=waiters,
@@ -187,6 +216,7 @@ def draw(seed: int) -> Swarm:
         jumps=_jumps(chance, theme),
         chunk_bytes=chance.choice((3, 40, 1000)),
         turn_ns=chance.choice((0, 20_000, 500_000)),
+        movers=3 if theme is Theme.BEHIND else 0,
     )
 
 
@@ -252,6 +282,7 @@ def _characters(chance: Random, seed: int, phase: Phase, f: int, faulty_ns: int)
     if culprits and (theme in THEME_FAULTS or chance.random() < 0.5):
         principal = THEME_FAULTS.get(theme) or list(Fault)[(seed + seed // len(THEMES)) % len(Fault)]
         rate = chance.choice((0.1, 0.3) if theme is Theme.CHATTER else (0.01, 0.1))
+        rate = 0.02 if theme is Theme.BEHIND else rate
         characters[culprits[0]] = Character((principal,), rate, 0)
     return tuple(characters)
 

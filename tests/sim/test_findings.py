@@ -3,8 +3,19 @@
 Others: tests/cell/test_slow_lane.py (seed 115), tests/trusted/test_turn.py (seed 30007 and its like).
 """
 
+import asyncio
+from typing import cast
+
 import pytest
 
+from quorate.trusted.client import Client
+from quorate.trusted.coordinator import Coordinator
+from quorate.trusted.journal import Journal
+from quorate.trusted.limits import Limits
+from quorate.trusted.protocols.redis.base import Settings
+from quorate.trusted.protocols.redis.dialect import RedisProtocol
+from quorate.trusted.protocols.redis.framing import encode_request
+from quorate.trusted.shell import Lane, Shell
 from tests.trusted.support import Booth
 
 
@@ -23,3 +34,70 @@ def test_what_was_sent_for_closed_slots_is_taken_at_once(silent: tuple[int, ...]
         voter = booth.vote.seats[seat]
         assert (len(voter.owed), bytes(voter.buffer)) == (3 if seat in silent else 0, b"")
     assert booth.is_content()
+
+
+class Wire:
+    """The transport of a lane that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+
+    def write(self, data: bytes) -> None:
+        """Bytes for the replica."""
+        self.sent += data
+
+    def is_closing(self) -> bool:
+        """It is open."""
+        return False
+
+    def abort(self) -> None:
+        """Nothing is kept."""
+
+
+class Disk:
+    """A journal's file that has room, and keeps what it is given."""
+
+    is_short = is_full = is_spent = False
+
+    def __init__(self, journal: Journal) -> None:
+        self.written = b""
+        self._journal = journal
+
+    def write(self) -> None:
+        """All that was appended."""
+        self.written += b"".join(record.data for record in self._journal.take())
+
+    def may_release(self, slot: int) -> bool:
+        """Nothing waits."""
+        return True
+
+
+def test_what_is_read_when_there_is_room_again_is_written_before_it_is_sent() -> None:
+    """Seed 1000000136: when a stall ended, requests went to the lanes, and were answered, that nobody had written."""
+
+    async def flush() -> tuple[bytes, bytes]:
+        limits = Limits()
+        core = Coordinator(1, RedisProtocol(limits, Settings(), b"chance"), limits)
+        shell = Shell(core, lambda _: None)
+        wire = Wire()
+        for seat in range(3):
+            core.replica_joined(seat, 1)
+            lane = shell.lanes[seat] = Lane(shell, seat)
+            lane.transport = cast(asyncio.Transport, wire if seat == 0 else Wire())
+        journal = Journal(b"k" * 16)
+        core.recording.begin(journal)
+        disk = Disk(journal)
+        shell.journal_file = disk
+        for number, key in ((1, b"early"), (2, b"late")):
+            client = Client(number, "")
+            core.client_connected(client, 2)
+            core.client_sent(client, encode_request([b"SET", key, b"1"]), 2)
+            core.stalled(True, 2)
+        for _ in range(2):
+            shell._flush()
+        shell.halt()
+        return wire.sent, disk.written
+
+    sent, written = asyncio.run(flush())
+    assert b"early" in sent
+    assert [key for key in (b"early", b"late") if key in sent and key not in written] == []

@@ -2,13 +2,14 @@
 
 import pytest
 
-from tests.sim.planted import ROOT, Planted, hunt
+from tests.sim.planted import ROOT, Planted
 from tests.sim.planted_recovery import PLANTED_RECOVERY
+from tests.sim.test_planted import check
 
 
 @pytest.mark.parametrize("fault", PLANTED_RECOVERY, ids=lambda fault: fault.name)
 def test_the_simulator_catches(fault: Planted) -> None:
-    assert hunt(fault) is not None, f"{fault.name} survived {fault.seeds} seeds"
+    check(fault)
 
 
 def test_the_page_names_every_planted_fault() -> None:

@@ -14,6 +14,14 @@ from tests.sim.test_simulator import BATCH, FRESH_SEEDS, ROOT, fresh_seeds
 
 EVENTS: set[type[Notice]] = {Convicted, QuorumRegained, Retired, Seated, ShadowFailed, Undecided}
 
+SEEN = {
+    "a database is listed",
+    "a sync fails",
+    "f crash between restarts",
+    "the disk is full",
+    "writers wait for a checkpoint",
+}
+
 HASHES = """
 from tests.sim.recovery import RecoveringWorld
 for seed in (2, 3, 4):
@@ -57,15 +65,18 @@ def test_a_seed_gives_one_trace_whatever_the_hash_seed_is() -> None:
 def test_everything_happens() -> None:
     """What is drawn and never happens would keep every promise about it."""
     told_of: set[type[Notice]] = set()
+    seen: set[str] = set()
     restarts = revivals = 0
     for seed in range(40):
         world = run(seed)
         told_of |= world.told_of
+        seen |= world.seen
         restarts += world.restarts
         revivals += world.revivals
-        if told_of >= EVENTS and restarts and revivals:
+        if told_of >= EVENTS and seen >= SEEN and restarts and revivals:
             return
     assert told_of >= EVENTS
+    assert seen >= SEEN
     assert restarts
     assert revivals
 

@@ -25,6 +25,10 @@ def _word(chance: Random) -> str:
     return f"w{chance.randrange(6)}" * chance.choice((1, 1, 1, 20))
 
 
+def _large(chance: Random) -> str:
+    return "y" * chance.choice((500, 1000))
+
+
 def _number(chance: Random) -> str:
     return str(chance.randint(-5, 20))
 
@@ -42,6 +46,7 @@ DRAWN = {
     "key": _key,
     "watched": _watched,
     "word": _word,
+    "large": _large,
     "number": _number,
     "seconds": _seconds,
     "milliseconds": _milliseconds,
@@ -142,6 +147,32 @@ def draw_request(chance: Random) -> list[list[bytes]]:
         return [[b"SELECT", b"%d" % chance.choice((0, 0, 1, 2))]]
     queued = [fill(chance, chance.choice(PATTERNS)) for _ in range(chance.randint(0, 5))]
     return [[b"MULTI"], *queued, [b"EXEC"] if chance.random() < 0.9 else [b"DISCARD"]]
+
+
+MOVES = """
+SET key word
+SET key large
+SET key large
+MGET key key
+MGET key key key
+MGET key key key
+SET key word PX milliseconds
+RPUSH list word number
+SADD set word number
+GET key
+LRANGE list 0 number
+SMEMBERS set
+TTL key
+DEL key list
+""".strip().splitlines()
+
+
+def draw_move(chance: Random) -> list[list[bytes]]:
+    """Requests to databases that nobody else uses, which swap them, or leave nothing of one."""
+    home, other = chance.sample((b"3", b"4"), 2)
+    asked = [fill(chance, chance.choice(MOVES)) for _ in range(chance.randint(1, 6))]
+    whole = [b"SWAPDB", home, other] if chance.random() < 0.7 else [b"FLUSHDB"]
+    return [[b"SELECT", home], *asked, whole, fill(chance, chance.choice(MOVES))]
 
 
 CHANNELS = (b"news", b"newspaper", b"olds")

@@ -16,7 +16,7 @@ from quorate.trusted.protocols.redis.dialect import RedisProtocol
 from quorate.trusted.quorum import seats_for
 from quorate.trusted.span import Effect, Span
 from quorate.trusted.verdicts import Decision
-from tests.sim.clients import Caller, Guest, Listener, Rogue
+from tests.sim.clients import Caller, Guest, Listener, Mover, Rogue
 from tests.sim.errands import ERRANDS_BEGIN, POOL, Errand, Pusher, Question, Scanner, Taker, Waiter
 from tests.sim.invariants import ALL, Invariant, Violation
 from tests.sim.ledger import Ledger, NoReply, Slot
@@ -27,6 +27,7 @@ from tests.sim.shell import SimulatedShell
 from tests.sim.swarm import Character, Phase, Swarm, Theme, draw
 from tests.sim.timeline import MILLISECOND_NS, SECOND_NS, Timeline
 
+MOVERS_BEGIN = 500
 QUIET_NS_MAX = {Phase.WITHIN: 120 * SECOND_NS, Phase.BEYOND: 4_000 * SECOND_NS}
 
 
@@ -75,6 +76,12 @@ class WatchedCoordinator(Coordinator):
         self.world.dismissed_at[seat] = self.vote.frontier
         super()._dismiss(seat, notice, now)
 
+    def client_sent(self, client: Client, data: bytes, now: int) -> None:
+        """As the core; the world knows from whom the next spans are."""
+        self.world.is_admitting = True
+        super().client_sent(client, data, now)
+        self.world.is_admitting = False
+
     def _decided(self, decision: Decision, now: int) -> None:
         self.world.decided(decision)
         super()._decided(decision, now)
@@ -96,6 +103,8 @@ class World:
         # Whether a request is about that breaks replicas which are innocent.
         self.is_poisoned = False
         self.widest_read = 0
+        # Whether what is ordered now comes from what a client just sent.
+        self.is_admitting = False
         self.latest = 0
         self.sent_requests = 0
         self.reference = Reference()
@@ -182,6 +191,7 @@ class World:
         swarm = self.swarm
         self.listeners = [Listener(self, swarm.callers + name) for name in range(swarm.listeners)]
         self.callers = [Caller(self, name) for name in range(swarm.callers)]
+        self.callers += [Mover(self, MOVERS_BEGIN + name) for name in range(swarm.movers)]
         kinds: list[type[Errand]] = [Waiter] * swarm.waiters + [Taker] * swarm.takers + [Scanner] * swarm.scanners
         kinds += [Pusher] * min(swarm.waiters, 1)
         self.errands = [kind(self, ERRANDS_BEGIN + name) for name, kind in enumerate(kinds)]
@@ -282,9 +292,11 @@ class World:
         if now < self.latest:
             raise Violation(f"time ran backwards by {self.latest - now} ns")
         self.latest = now
+        for invariant in self.invariants:
+            invariant.admitted()
         conversation = self.reference.conversations.get(client.number)
         if conversation is not None:
-            conversation.hears(data, now)
+            conversation.hears(data, now, self.shell.is_full)
 
     def refused(self, client: Client, data: bytes) -> None:
         """The core refuses these bytes of a client."""
@@ -310,9 +322,9 @@ class World:
                 raise Violation(f"slots {numbers} were decided as {decision.data!r}, which is no reply") from broken
             for slot, part in zip(slots, parts, strict=True):
                 slot.decided = part
-                self._publish(slot)
         for slot in slots:
             slot.is_decided = True
+            self._publish(slot)
         self.timeline.note(f"decided {numbers.start}+{decision.count} {decision.data!r} {decision.reason}")
         for invariant in self.invariants:
             invariant.decided(decision, slots)
@@ -320,11 +332,12 @@ class World:
             self._truth_frames.pop(number, None)
 
     def _publish(self, slot: Slot) -> None:
-        """Was it a PUBLISH, and the reply no error, its message goes out now."""
-        if b"PUBLISH" in slot.request and slot.decided is not None and not slot.decided.startswith(b"-"):
+        """Was it a PUBLISH, and the reply no error, its message goes out now; else never."""
+        if b"PUBLISH" in slot.request:
+            is_decided = slot.decided is not None and not slot.decided.startswith(b"-")
             for request in Machine(None).cut(slot.request):
                 if request[0] == b"PUBLISH":
-                    self.reference.published(request)
+                    self.reference.published(request[2], is_decided)
 
     def true_reply(self, slot: Slot) -> bytes:
         """What a machine without faults says to this slot, in canonical form."""

@@ -67,12 +67,29 @@ async def test_tombstones_are_found_again(tmp_path: Path) -> None:
     desk = Desk(tmp_path).begin()
     desk.writes(1, b"SET", b"DEADLY")
     desk.file.journal.tombstone(2, "it made f+1 replicas die", now=7)
-    desk.file.journal.closed(1, "split", now=8)
     desk.file.write()
     assert not desk.file.may_release(2)
     await desk.hears(lambda: desk.file.may_release(2))
     await closed(desk)
-    assert Desk(tmp_path).file.recovered.tombstones == {2: "it made f+1 replicas die"}
+    recovered = Desk(tmp_path).file.recovered
+    assert recovered.tombstones.ranges == [(2, 2, "it made f+1 replicas die")]
+    assert recovered.highest_slot == 2
+
+
+@in_loop
+async def test_what_is_buried_is_durable_when_that_returns(tmp_path: Path) -> None:
+    disk = HeldDisk()
+    desk = Desk(tmp_path, disk=disk).begin()
+    desk.writes(1, b"DEADLY")
+    await desk.hears(lambda: desk.file.may_release(1))
+    await desk.file.bury(1, "it made f+1 replicas die", 7)
+    assert desk.file._synced == 2
+    disk.failing.add("sync")
+    with pytest.raises(JournalFault, match="the journal has failed"):
+        await desk.file.bury(1, "it made f+1 replicas die", 8)
+    assert len(desk.failures) == 1
+    await desk.file.close()
+    assert 1 in [first for first, _ in Desk(tmp_path).file.recovered.tombstones.within(1, 1)]
 
 
 # When replies may leave.

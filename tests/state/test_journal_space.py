@@ -23,6 +23,12 @@ class FullDesk(Desk):
         self.file.reserve_bytes = BODY_BYTES // 2
 
 
+def spent_at(desk: Desk, size: int) -> bool:
+    """Whether too little is left where so much must be."""
+    desk.file.spent_bytes = size
+    return desk.file.is_spent
+
+
 @in_loop
 async def test_a_full_disk_is_known_while_there_is_room_and_ends_when_there_is_more(
     monkeypatch: pytest.MonkeyPatch,
@@ -37,6 +43,8 @@ async def test_a_full_disk_is_known_while_there_is_room_and_ends_when_there_is_m
     desk.writes(2, bytes(BODY_BYTES - 2000))
     assert (desk.file.is_short, desk.file.is_full) == (True, True)
     assert 1000 < desk.file.room_bytes < 2000
+    assert spent_at(desk, 3000)
+    assert not spent_at(desk, 1000)
     # What was admitted before is still written.
     desk.writes(3, bytes(1000))
     await desk.hears(lambda: desk.file.synced_slot == 3)

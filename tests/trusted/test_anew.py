@@ -174,19 +174,42 @@ def test_a_write_that_was_not_decided_is_buried() -> None:
     for replica in cell.seats:
         cell.hears(replica, b":%d" % replica, b"$1", b"%d" % replica)
     assert ann.hears().count(b"NOQUORUM") == 2
-    assert cell.core.recording.tombstones == {1: "split"}, "reads need none"
-    assert [(record.first_slot, record.last_slot) for record in journal.take()] == [(1, 1), (1, 1)]
+    assert cell.core.recording.tombstones.ranges == [(1, 2, "split")], "one range, with the read behind it"
+    assert [(record.first_slot, record.last_slot) for record in journal.take()] == [(1, 1), (1, 2)]
     cell.core.recording.kept(0)
-    assert cell.core.recording.tombstones == {1: "split"}
-    cell.core.recording.kept(1)
-    assert cell.core.recording.tombstones == {}
+    assert cell.core.recording.tombstones.ranges == [(1, 2, "split")]
+    cell.core.recording.kept(2)
+    assert cell.core.recording.tombstones.ranges == []
+
+
+def test_what_is_replayed_and_not_decided_is_never_buried() -> None:
+    """It was acknowledged, and has another slot now: a tombstone there could be for a later write of that number."""
+    cell, journal = journaling()
+    cell.core.replay(Entry(7, 0, 1, [(0, STRING, b"a")], [b"*2\r\n$4\r\nINCR\r\n$1\r\na\r\n"]), cell.now)
+    cell.passes(31)
+    assert cell.core.tally.unanswered == 1
+    assert cell.core.recording.tombstones.ranges == []
+    assert journal.take() == []
+
+
+def test_what_is_closed_at_once_is_told_and_buried_at_once() -> None:
+    """A poison takes all with it that was under way: thousands of neighbours, whoever asked them."""
+    cell, journal = journaling()
+    for client in (cell.client(), cell.client()):
+        client.says(*["INCR a", "GET a"] * 50)
+    journal.take()
+    cell.passes(31)
+    (notice,) = [notice for notice in cell.notices() if isinstance(notice, Undecided)]
+    assert (notice.slot, notice.count, notice.is_write, notice.is_split) == (1, 200, True, False)
+    assert [(record.first_slot, record.last_slot) for record in journal.take()] == [(1, 200)]
+    assert cell.core.recording.tombstones.ranges == [(1, 200, "unanswered")]
 
 
 def test_without_a_journal_a_write_is_buried_all_the_same() -> None:
     cell = keeping()
     cell.client().says("INCR a")
     cell.passes(31)
-    assert cell.core.recording.tombstones == {1: "unanswered"}
+    assert cell.core.recording.tombstones.ranges == [(1, 1, "unanswered")]
 
 
 # All replicas anew.
@@ -207,13 +230,13 @@ def test_while_all_replicas_are_begun_anew_clients_wait_and_are_served_afterward
     cell.hears(0, b":1", b"$1", b"1")
     cell.core.suspend(cell.now)
     assert ann.hears().count(b"-NOQUORUM") == 2
-    assert cell.core.recording.tombstones == {1: "unanswered"}
+    assert cell.core.recording.tombstones.ranges == [(1, 2, "unanswered")]
     assert cell.core.order.inflight_slots == 0
     bob.says("GET b")
     cell.passes(60)
     assert bob.hears() == b""
     cell.hears(1, b":1", b"$1", b"1")
-    assert kinds(cell.notices()) == [Undecided, Undecided], "the old lanes are nobody's"
+    assert kinds(cell.notices()) == [Undecided], "the old lanes are nobody's"
     assert cell.lanes() == b""
     anew(cell, 10)
     cell.core.resume(cell.now)
@@ -221,6 +244,35 @@ def test_while_all_replicas_are_begun_anew_clients_wait_and_are_served_afterward
     cell.hears(10, b"+1")
     cell.hears(12, b"+1")
     assert bob.hears() == b"+1\r\n"
+
+
+def test_who_is_lost_while_others_still_join_costs_no_quorum_that_there_never_was() -> None:
+    """Nobody is served before all have joined: only then is it told whether they are enough."""
+    cell = keeping()
+    cell.core.suspend(cell.now)
+    cell.core.replica_joined(0, cell.now, 10)
+    cell.core.replica_lost(10, Cause.CRASH, cell.now)
+    cell.core.replica_joined(1, cell.now, 11)
+    cell.core.replica_joined(2, cell.now, 12)
+    cell.core.resume(cell.now)
+    assert not cell.core.is_lost
+    assert kinds(cell.notices()) == [Convicted]
+
+
+def test_too_few_that_joined_are_told_when_clients_are_to_be_served() -> None:
+    cell = keeping()
+    ann = cell.client()
+    cell.core.suspend(cell.now)
+    cell.core.replica_joined(0, cell.now, 10)
+    cell.core.replica_joined(1, cell.now, 11)
+    cell.core.replica_lost(10, Cause.CRASH, cell.now)
+    assert kinds(cell.notices()) == [Convicted, QuorumLost], "they had been enough"
+    cell.core.suspend(cell.now)
+    cell.core.replica_joined(2, cell.now, 12)
+    ann.says("GET a")
+    cell.core.resume(cell.now)
+    assert cell.notices() == [QuorumLost(1, cell.now)]
+    assert b"NOQUORUM" in ann.hears()
 
 
 def test_a_lost_quorum_is_regained_with_new_replicas() -> None:

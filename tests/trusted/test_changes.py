@@ -34,6 +34,15 @@ def test_as_many_as_asked_for_are_taken_oldest_first() -> None:
     assert changes.take(1) == []
 
 
+def test_the_first_may_be_looked_at() -> None:
+    changes = kept()
+    assert changes.first() is None
+    changes.note(3, b"a", STRING)
+    changes.note(0, b"b", STRING)
+    assert changes.first() == (3, b"a")
+    assert changes.count == 2
+
+
 def test_what_was_taken_is_noted_anew() -> None:
     changes = kept()
     changes.note(0, b"a", STRING)

@@ -116,6 +116,17 @@ def test_what_is_asked_is_answered_in_one_write() -> None:
     assert not house.turn.is_busy
 
 
+def test_what_expired_while_a_turn_was_under_way_is_gone_for_who_is_read_in_it() -> None:
+    house = House()
+    connection, _ = house.meets()
+    connection.data_received(b"SET a soon PX 10\r\n")
+    house.replies(b"+OK")
+    house.turn.schedule()
+    house.cell.now += 20_000_000
+    connection.data_received(GET)
+    assert b"EVALSHA" in house.cell.core.distribute.take(), "it is reaped before it is read"
+
+
 def test_two_clients_answered_at_once_are_busy() -> None:
     house = House()
     clients = [house.meets(), house.meets()]

@@ -322,7 +322,7 @@ def test_a_slow_one_is_replaced_and_not_convicted() -> None:
         cell.passes(1)
     retired = [notice for notice in cell.notices() if isinstance(notice, Retired)]
     assert [(notice.seat, notice.cause) for notice in retired] == [(2, Cause.LAG)]
-    assert cell.core.roles[2] is Role.RETIRED
+    assert cell.core.roles[2] is Role.RETIRING
 
 
 def test_nobody_is_judged_for_the_time_in_which_the_cell_was_stopped() -> None:
@@ -336,6 +336,47 @@ def test_nobody_is_judged_for_the_time_in_which_the_cell_was_stopped() -> None:
     cell.hears(2, b"+1")
     cell.passes(60)
     assert cell.notices() == []
+
+
+def test_a_cell_that_stands_still_again_and_again_counts_little_of_it_as_silence() -> None:
+    """Each gap is shorter than the silence that convicts; together they are longer."""
+    cell = Cell(silence_ns_max=SECOND_NS)
+    ann = cell.client()
+    ann.says("GET a")
+    cell.reply(b"+1", but=2)
+    for _ in range(5):
+        cell.now += 9 * SECOND_NS // 10
+        cell.core.woken(cell.now)
+    assert cell.notices() == []
+    cell.hears(2, b"+1")
+    cell.passes(60)
+    assert cell.notices() == []
+
+
+def test_who_is_silent_is_found_out_even_while_the_cell_is_starved_all_the_time() -> None:
+    cell = Cell(silence_ns_max=SECOND_NS)
+    cell.client().says("GET a")
+    cell.reply(b"+1", but=2)
+    gaps = SECOND_NS // cell.limits.attention_ns_max
+    for gap in range(gaps):
+        assert cell.notices() == [], gap
+        cell.now += 60 * SECOND_NS
+        cell.core.woken(cell.now)
+    (convicted,) = cell.notices()
+    assert isinstance(convicted, Convicted)
+    assert (convicted.seat, convicted.cause) == (2, Cause.MUTE)
+
+
+def test_a_cell_that_had_nothing_to_do_waits_no_longer_for_what_comes_then() -> None:
+    """It was not woken meanwhile: nobody owed it anything."""
+    cell = Cell()
+    ann = cell.client()
+    cell.now += 3600 * SECOND_NS
+    ann.says("GET a")
+    cell.passes(29.9)
+    assert ann.hears() == b""
+    cell.passes(0.2)
+    assert ann.hears().startswith(b"-NOQUORUM")
 
 
 # The last f+1 voters.
@@ -384,17 +425,82 @@ def test_when_the_quorum_is_lost_all_is_refused_at_once() -> None:
     assert cell.core.order.inflight_slots == 0
 
 
-def test_a_client_that_waits_when_the_quorum_is_lost_hears_its_answers_in_order() -> None:
+@pytest.mark.parametrize("request_", ["BLPOP list 0", "BRPOPLPUSH list other 0", "XREAD BLOCK 0 STREAMS list 0"])
+def test_who_is_parked_when_the_quorum_is_lost_is_told_so_like_all_others(request_: str) -> None:
     cell = Cell()
-    ann = cell.client()
-    ann.says("BLPOP list 1")
+    ann, bob = cell.client(), cell.client()
+    ann.says(request_, "GET a")
     cell.reply(b"*-1")
+    bob.says("BLPOP list 0", "GET b")
     cell.core.replica_lost(0, Cause.CRASH, cell.now)
     cell.core.replica_lost(1, Cause.CRASH, cell.now)
+    assert bob.hears() == b"-NOQUORUM slot 2 was not decided: unanswered\r\n", "its first attempt was under way"
+    ann.says("GET c")
+    assert ann.hears() == b"", "all replicas may be begun anew, and it may wait on"
+    cell.core.woken(cell.now)
+    assert ann.hears() == b""
+    assert any(isinstance(notice, QuorumLost) for notice in cell.notices())
+    assert cell.core.next_deadline() < cell.now
+    cell.core.woken(cell.now)
+    assert ann.hears() == LOST * 3
+    assert bob.hears() == b"-NOQUORUM slot 3 was not decided: unanswered\r\n"
+    assert cell.core.next_deadline() > cell.now, "nobody waits any more"
+
+
+def test_one_who_is_tried_for_another_when_the_quorum_is_lost_is_told_so_too() -> None:
+    cell = Cell()
+    first, second, writer = cell.client(), cell.client(), cell.client()
+    for client in (first, second):
+        client.says("BLPOP list 0")
+        cell.reply(b"*-1")
+    writer.says("RPUSH list a")
+    cell.core.replica_lost(0, Cause.CRASH, cell.now)
+    cell.core.replica_lost(1, Cause.CRASH, cell.now)
+    cell.notices()
+    for _ in range(2):
+        cell.core.woken(cell.now)
+    assert first.hears().startswith(b"-NOQUORUM slot 4")
+    assert second.hears().startswith(b"-NOQUORUM slot 5")
+    assert cell.core.next_deadline() > cell.now, "nobody waits any more"
+
+
+# What others are told of.
+
+
+def test_a_message_stands_where_its_slot_does_among_the_replies_of_who_hears_it() -> None:
+    cell = Cell()
+    ann, bob = cell.client(), cell.client()
+    ann.says("HELLO 3", "SUBSCRIBE news")
+    ann.hears()
     ann.says("GET a")
-    assert ann.hears() == b"", "the blocking pop is answered first"
-    cell.passes(2)
-    assert ann.hears() == b"*-1\r\n" + LOST
+    bob.says("PUBLISH news hi", "SUBSCRIBE news")
+    ann.says("GET b", "PING", "UNSUBSCRIBE news")
+    message = b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n"
+    cell.reply(b"+1")
+    assert ann.hears() == b"+1\r\n"
+    answered = cell.core.tally.answered_here
+    cell.reply(b":0")
+    assert ann.hears() == message
+    assert cell.core.tally.answered_here == answered, "a message answers nobody"
+    assert bob.hears() == b":1\r\n*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n"
+    cell.reply(b"+2")
+    assert ann.hears() == b"+2\r\n+PONG\r\n>3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0\r\n"
+
+
+def test_messages_that_were_under_way_when_the_quorum_was_lost_keep_nobody_waiting() -> None:
+    cell = Cell()
+    ann, bob = cell.client(), cell.client()
+    ann.says("SUBSCRIBE news")
+    ann.hears()
+    bob.says("PUBLISH news hi")
+    ann.says("UNSUBSCRIBE news")
+    assert ann.hears() == b""
+    cell.core.replica_lost(0, Cause.CRASH, cell.now)
+    cell.core.replica_lost(1, Cause.CRASH, cell.now)
+    assert ann.hears() == b"*3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0\r\n"
+    assert bob.hears() == b"-NOQUORUM slot 1 was not decided: unanswered\r\n"
+    ann.says("SUBSCRIBE news")
+    assert ann.hears() == LOST
 
 
 # Admission.
@@ -463,7 +569,7 @@ def test_clients_are_held_back_for_one_that_lags_until_it_has_caught_up_or_goes(
         cell.reply(*[b"+1"] * 3, but=2)
     ann.says("GET c")
     cell.passes(0.6)
-    assert cell.core.roles[2] is Role.RETIRED
+    assert cell.core.roles[2] is Role.RETIRING
     cell.reply(b"+3", but=2)
     assert ann.hears() == b"+1\r\n" * 6 + b"+3\r\n"
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from quorate.trusted import journal as journal_module
 from quorate.trusted.errors import BrokenInvariant
 from quorate.trusted.journal import (
-    CLOSED,
     ENDED,
     NO_CHECKSUM,
     RECORD_BYTES_GOAL,
@@ -138,7 +137,6 @@ def test_notes_stand_between_the_writes_in_their_order() -> None:
     journal.append(span_of(1, b"a", b"b", at=5), [])
     assert journal.pending_bytes == 2
     journal.tombstone(2, "it made f+1 replicas die: é", now=6)
-    journal.closed(1, "split", now=7)
     journal.append(span_of(3, b"c", at=8), [])
     assert journal.pending_bytes > 3
     journal.end(now=9)
@@ -148,12 +146,34 @@ def test_notes_stand_between_the_writes_in_their_order() -> None:
     assert [(record.kind, record.first_slot, record.last_slot) for record in again] == [
         (WRITES, 1, 2),
         (TOMBSTONE, 2, 2),
-        (CLOSED, 1, 1),
         (WRITES, 3, 3),
         (ENDED, 3, 3),
     ]
-    assert [reason_of(record) for record in again[1:3]] == ["it made f+1 replicas die: é", "split"]
+    assert reason_of(again[1]) == "it made f+1 replicas die: é"
     assert (reader.last_slot, reader.time) == (3, 9)
+
+
+def test_neighbours_that_are_buried_for_one_reason_have_one_tombstone() -> None:
+    """Until something else is noted, or the records are taken."""
+    journal = Journal(KEY)
+    for slot, reason in ((1, "split"), (2, "split"), (3, "unanswered"), (5, "unanswered")):
+        journal.tombstone(slot, reason, now=1)
+    journal.append(span_of(6, b"a"), [])
+    for slot in (7, 8):
+        journal.tombstone(slot, "split", now=2)
+    records = journal.take()
+    journal.tombstone(9, "split", now=3)
+    journal.end(now=4)
+    records += journal.take()
+    assert [(record.kind, record.first_slot, record.last_slot) for record in read(bytes_of(records))[1]] == [
+        (TOMBSTONE, 1, 2),
+        (TOMBSTONE, 3, 3),
+        (TOMBSTONE, 5, 5),
+        (WRITES, 6, 6),
+        (TOMBSTONE, 7, 8),
+        (TOMBSTONE, 9, 9),
+        (ENDED, 6, 6),
+    ]
 
 
 def test_a_long_reason_is_cut() -> None:

@@ -21,6 +21,7 @@ def test_memory_bytes_max_alone_may_be_zero() -> None:
         ("reply_bytes_max", 65 * 1024 * 1024, "reply_bytes_max <= lag_bytes_max"),
         ("client_pending_max", 1_000_000, "client_pending_max <= inflight_slots_max"),
         ("silence_ns_max", 20_000_000_000, "silence_ns_max < lag_ns_max"),
+        ("attention_ns_max", 5_000_000_000, "attention_ns_max < silence_ns_max"),
     ],
 )
 def test_a_contradiction_names_the_relation_and_what_to_do(name: str, value: int, relation: str) -> None:

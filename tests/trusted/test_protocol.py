@@ -26,7 +26,7 @@ class Blind(Scanner):
         Unfinished().scanner,
         Unfinished().probe,
         lambda: Unfinished().memory_measured(True),
-        lambda: Unfinished().journal_measured(True),
+        lambda: Unfinished().journal_measured(True, True),
         Unfinished().setup,
         lambda: Unfinished().is_refusal(b"-ERR"),
         lambda: Unfinished().switch(0, 1),

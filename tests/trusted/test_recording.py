@@ -39,8 +39,16 @@ def test_a_slot_is_buried_until_a_checkpoint_lies_behind_it() -> None:
     assert [*news, recording.has_news] == [False, True], "without a journal there is nowhere to write it"
     assert [(record.first_slot, record.last_slot) for record in journal.take()] == [(7, 7)]
     recording.kept(2)
-    assert recording.tombstones == {3: "split", 7: "unanswered"}
+    assert recording.tombstones.ranges == [(3, 3, "split"), (7, 7, "unanswered")]
     recording.kept(3)
-    assert recording.tombstones == {7: "unanswered"}
+    assert recording.tombstones.ranges == [(7, 7, "unanswered")]
     recording.kept(9)
-    assert recording.tombstones == {}
+    assert recording.tombstones.ranges == []
+
+
+def test_reads_that_were_not_decided_are_buried_only_between_writes() -> None:
+    """They need no tombstone, but leaving them out would give each write beside them one of its own."""
+    recording = Recording(Changes())
+    for slot, is_write in ((1, False), (2, True), (3, False), (4, True), (6, False)):
+        recording.closed(slot, "unanswered", is_write, now=slot)
+    assert recording.tombstones.ranges == [(2, 4, "unanswered")]

@@ -17,7 +17,7 @@ from quorate.trusted.recover import (
     Schedule,
     Strategy,
     Why,
-    may_follow,
+    become,
 )
 
 SECOND = 1_000_000_000
@@ -57,23 +57,33 @@ def without(*seats: int, n: int = 3) -> list[bool]:
 def test_the_whole_life_is_in_the_table() -> None:
     assert list(FOLLOWING) == list(Role)
     life = [Role.BOOTING, Role.RESTORING, Role.CATCHING_UP, Role.VERIFIED, Role.VOTING, Role.RETIRING, Role.RETIRED]
-    assert all(may_follow(before, after) for before, after in pairwise(life))
+    assert all(become(before, after) is after for before, after in pairwise(life))
 
 
 def test_only_a_verified_replica_votes_but_for_those_of_an_empty_cell() -> None:
-    assert [before for before in Role if may_follow(before, Role.VOTING)] == [Role.BOOTING, Role.VERIFIED]
+    assert [before for before in Role if Role.VOTING in FOLLOWING[before]] == [Role.BOOTING, Role.VERIFIED]
 
 
 def test_who_is_convicted_or_retired_does_not_come_back() -> None:
-    for end in (Role.CONVICTED, Role.RETIRED):
-        assert [after for after in Role if may_follow(end, after)] == [Role.BOOTING]
-    assert [after for after in Role if may_follow(Role.RETIRING, after)] == [Role.RETIRED]
+    assert FOLLOWING[Role.CONVICTED] == FOLLOWING[Role.RETIRED] == ()
+    assert FOLLOWING[Role.RETIRING] == (Role.RETIRED,)
+
+
+def test_only_who_votes_can_be_convicted() -> None:
+    assert [before for before in Role if Role.CONVICTED in FOLLOWING[before]] == [Role.VOTING]
 
 
 def test_every_state_but_the_first_can_be_reached_and_none_follows_itself() -> None:
     reached = {after for following in FOLLOWING.values() for after in following}
-    assert reached == set(Role)
-    assert not any(may_follow(role, role) for role in Role)
+    assert reached == set(Role) - {Role.BOOTING}
+    assert not any(role in FOLLOWING[role] for role in Role)
+
+
+def test_what_the_table_does_not_have_is_no_change() -> None:
+    for before in Role:
+        for after in [role for role in Role if role not in FOLLOWING[before]]:
+            with pytest.raises(BrokenInvariant):
+                become(before, after)
 
 
 # What is planned.
@@ -243,6 +253,22 @@ def test_a_postponed_restart_holds_up_no_shadow() -> None:
     plan.ask(1, Strategy.SHADOW, START + 1)
     assert begun(plan, START + 1, without(2)) == [Rebuild(1, Strategy.SHADOW, Why.ASKED)]
     assert [notice.seat for notice in plan.notices] == [0]
+
+
+def test_what_was_asked_for_can_be_taken_back_before_it_begins() -> None:
+    plan = schedule(is_reactive=False)
+    assert not plan.withdraw(0)
+    plan.lost(2, Why.CONVICTED, START + 1)
+    plan.ask(0, Strategy.RESTART, START + 1)
+    assert plan.due(START + 1, without(2)) == []
+    assert plan.withdraw(0)
+    assert plan.refusal(0) == ""
+    assert plan.due(START + 2, ALL) == []
+    plan.ask(0, Strategy.RESTART, START + 3)
+    assert plan.due(START + 3, without(2)) == []
+    assert len(plan.notices) == 2  # it is said anew
+    assert begun(plan, START + 4, ALL) == [Rebuild(0, Strategy.RESTART, Why.ASKED)]
+    assert not plan.withdraw(0)
 
 
 @pytest.mark.parametrize("is_reactive", [True, False])

@@ -1,5 +1,6 @@
 """One seat's bookkeeping: what it is owed by, and what it still owes."""
 
+from quorate.trusted.messages import Role
 from quorate.trusted.seat import OVERSIZED, Seat, Segment
 from quorate.trusted.span import Span
 from tests.trusted.support import PROTOCOL
@@ -36,6 +37,14 @@ def test_what_is_owed_is_counted_and_paid_in_turn() -> None:
     assert standing(seat) == (0, 0, None)
 
 
+def test_a_shadow_is_verified_when_its_lane_is_written_to() -> None:
+    seat = new_seat()
+    seat.is_held = True
+    assert seat.role() is Role.CATCHING_UP
+    seat.is_held = False
+    assert seat.role() is Role.VERIFIED
+
+
 def test_a_decided_segment_is_divided_into_its_slots() -> None:
     seat = new_seat()
     spans = [span_of(b"zero", b"a", b"b"), span_of(b"c", first=4), span_of(b"d", b"e", first=5)]
@@ -54,25 +63,25 @@ def test_a_decided_segment_is_divided_into_its_slots() -> None:
     assert standing(seat) == (5, 25, seat.owed[0])
 
 
-def test_a_ballot_is_read_once_and_counted_once() -> None:
+def test_a_reply_is_read_once_and_counted_once() -> None:
     seat, span = new_seat(), span_of(b"a")
     seat.buffer += b"+1\r\n+2\r\n"
-    assert seat.has_ballot(span, 100)
-    assert seat.has_ballot(span, 100)
-    assert seat.ballot == b"+1\r\n"
-    seat.take_ballot()
-    assert seat.has_ballot(span, 100)
-    assert seat.ballot == b"+2\r\n"
+    assert seat.has_reply(span, 100)
+    assert seat.has_reply(span, 100)
+    assert seat.reply == b"+1\r\n"
+    seat.take_reply()
+    assert seat.has_reply(span, 100)
+    assert seat.reply == b"+2\r\n"
 
 
-def test_a_reply_over_the_limit_is_its_own_kind_of_ballot() -> None:
+def test_a_reply_over_the_limit_is_its_own_kind_of_reply() -> None:
     seat, span = new_seat(), span_of(b"a")
     seat.buffer += b"$50\r\n" + b"x" * 10
-    assert not seat.has_ballot(span, 20)
+    assert not seat.has_reply(span, 20)
     seat.buffer += b"x" * 20
-    assert seat.has_ballot(span, 20)
-    assert seat.ballot == OVERSIZED
-    seat.take_ballot()
+    assert seat.has_reply(span, 20)
+    assert seat.reply == OVERSIZED
+    seat.take_reply()
     assert seat.is_skipping
     assert not seat.buffer
 

@@ -5,7 +5,7 @@ import pytest
 from quorate.trusted.messages import Cause
 from quorate.trusted.protocols.redis.order_free import Unordered
 from quorate.trusted.protocols.redis.values import bulk
-from tests.trusted.support import Booth
+from tests.trusted.support import SECOND_NS, Booth
 
 
 def test_a_run_of_slots_is_never_decided_across_the_beginning_of_a_shadow() -> None:
@@ -118,8 +118,8 @@ def test_excuses_are_made_for_shadows_too() -> None:
     booth.asks(b"GET a")
     for seat in range(3):
         booth.hears(seat, b"+1")
-    booth.now += 60_000_000_000
-    booth.vote.excuse(booth.now)
+    booth.now += 60 * SECOND_NS
+    booth.vote.missed(60 * SECOND_NS)
     booth.passes(4)
     assert booth.faults == []
     booth.passes(1)

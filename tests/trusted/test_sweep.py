@@ -3,7 +3,15 @@
 import pytest
 
 from quorate.trusted.changes import STRING, UNKNOWN
-from quorate.trusted.sweep import CALM_NS, HASTE_MAX, IDLE_SHARES, PAUSE_NS_MAX, ROUNDS_MAX
+from quorate.trusted.sweep import (
+    CALM_NS,
+    DISAGREED,
+    HASTE_MAX,
+    IDLE_SHARES,
+    PAUSE_NS_MAX,
+    ROUNDS_MAX,
+    UNDECIDED_MAX,
+)
 from tests.trusted.room import Room
 
 # A checkpoint.
@@ -104,7 +112,8 @@ def test_after_too_many_rounds_it_gives_up_until_it_is_wanted_again() -> None:
     room.decides_all()
     assert room.checkpoints == []
     assert not room.sweep.is_wanted
-    assert len(room.sweep.given_up()) == 1, "who waits for it is told"
+    reason = "keys kept turning out to hold something else than was thought"
+    assert room.sweep.given_up() == [((0, b"a"), reason)], "who waits for it is told"
     room.wants()
     room.settles()
     assert room.checkpoints == [room.slot]
@@ -377,6 +386,97 @@ def test_a_database_with_too_many_keys_to_list_is_not_asked_for_again_and_again(
     room.wants()
     room.settles()
     assert room.checkpoints == [room.slot], "there were fewer by then"
+
+
+# What the replicas do not agree on.
+
+
+def test_a_key_that_is_never_decided_is_given_up_by_name_and_read_again_when_a_checkpoint_is_wanted() -> None:
+    room = Room()
+    room.writes(b"a", b"s1")
+    room.writes(b"b", b"s2")
+    room.wants()
+    for _ in range(UNDECIDED_MAX):
+        assert room.sweep.given_up() == []
+        room.goes_on()
+        room.decides(is_decided=False)
+        room.decides_all()
+    assert room.sweep.given_up() == [((0, b"a"), DISAGREED)]
+    assert not room.sweep.is_wanted
+    assert room.checkpoints == []
+    room.wants()
+    room.settles()
+    assert room.sweep.unreadable == {}
+    assert room.checkpoints == [room.slot]
+
+
+def test_one_that_is_decided_in_between_is_not() -> None:
+    room = Room()
+    room.writes(b"a", b"s1")
+    for _ in range(UNDECIDED_MAX):
+        room.writes(b"a", b"s1")
+        room.wants()
+        room.decides(is_decided=False)
+        room.settles()
+    assert room.sweep.unreadable == {}
+    assert room.sweep.given_up() == []
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_a_database_whose_keys_are_never_decided_is_not_asked_for_again_and_again(asked: int) -> None:
+    room = Room()
+    room.writes(b"a", b"s1")
+    room.toy.changes.note_whole(0)
+    room.wants()
+    for _ in range(UNDECIDED_MAX):
+        for _ in range(asked - 1):
+            room.goes_on()
+            room.decides_all()
+        assert room.sweep.given_up() == []
+        room.goes_on()
+        room.decides(is_decided=False)
+    assert room.sweep.given_up() == [((0, b""), DISAGREED)]
+    assert room.goes_on() == []
+    room.wants()
+    room.settles()
+    assert room.sweep.unreadable == {}
+    assert room.checkpoints[-1] == room.slot
+
+
+def test_a_database_whose_keys_cannot_be_counted_in_the_end_is_given_up_too() -> None:
+    room = Room()
+    room.writes(b"a", b"s1")
+    room.wants()
+    for _ in range(UNDECIDED_MAX):
+        assert room.sweep.given_up() == []
+        room.goes_on()
+        while len(room.asked) > 1:
+            room.decides()
+        room.decides(is_decided=False)
+    assert room.sweep.given_up() == [((0, b""), DISAGREED)]
+    room.wants()
+    room.settles()
+    assert room.checkpoints == [room.slot]
+    room.toy.changes.note_whole(0)
+    room.flushes(0)
+    room.wants()
+    room.settles()
+    assert room.checkpoints[-1] == room.slot
+
+
+def test_when_all_replicas_are_new_it_is_forgotten_what_they_did_not_agree_on() -> None:
+    room = Room()
+    room.writes(b"a", b"s1")
+    room.writes(b"b", b"?")
+    room.wants()
+    for _ in range(UNDECIDED_MAX):
+        room.goes_on()
+        room.decides(is_decided=False)
+        room.decides_all()
+        room.wants()
+    assert room.sweep.unreadable == {(0, b"a"): DISAGREED, (0, b"b"): "it holds what is no abstract state"}
+    room.sweep.restart()
+    assert list(room.sweep.unreadable) == [(0, b"b")]
 
 
 # Sealing.

@@ -38,6 +38,16 @@ def test_time_stands_still_in_a_turn_that_ends_with_sending() -> None:
     assert loop.turn.now() == begun + 10
 
 
+def test_clients_are_read_at_the_time_that_it_is_and_time_never_runs_backwards() -> None:
+    loop = Loop(Cell())
+    begun = loop.turn.read_at()
+    loop.turn.schedule()
+    loop.cell.now += 5
+    assert loop.turn.now() == begun
+    assert loop.turn.read_at() == begun + 5
+    assert loop.turn.now() == begun + 5
+
+
 def test_however_often_it_is_asked_for_a_turn_sends_once() -> None:
     loop = Loop(Cell())
     loop.turn.schedule()

@@ -369,7 +369,7 @@ def test_garbage_that_came_alone_is_a_fault_when_its_slot_is_closed() -> None:
 
 
 def test_the_shortest_wait_is_the_least_of_all() -> None:
-    booth = Booth(throttle_ns_max=3, silence_ns_max=5)
+    booth = Booth(throttle_ns_max=3, silence_ns_max=5, attention_ns_max=4)
     assert booth.vote.wait_ns_min(10) == 3
     assert booth.vote.wait_ns_min(2) == 2
 
@@ -519,13 +519,45 @@ def test_nobody_is_late_while_the_cell_itself_was_stopped() -> None:
     booth.hears(0, b"+1")
     booth.hears(1, b"+1")
     booth.asks(b"GET b")
-    booth.now += 60_000_000_000
-    booth.vote.excuse(booth.now)
-    booth.passes(4)
+    booth.passes(1)
+    booth.now += 60 * SECOND_NS
+    booth.vote.missed(60 * SECOND_NS)
+    booth.passes(3)
     assert booth.faults == []
-    assert booth.said() == [b"+1\r\n"], "the slot under way gets its time anew, too"
+    assert booth.vote.next_deadline() == booth.now + 1 * SECOND_NS, "what went before the gap counts"
     booth.passes(1)
     assert booth.accused() == [(2, Cause.MUTE)]
+    booth.removes(2)
+    booth.passes(24)
+    assert booth.said() == [b"+1\r\n"], "the slot under way keeps what it had of its time, too"
+    booth.passes(1)
+    assert booth.said() == [b"+1\r\n", None]
+
+
+def test_what_the_cell_missed_before_is_not_added_to_what_comes_later() -> None:
+    booth = Booth(**WINDOW)
+    booth.vote.missed(600 * SECOND_NS)
+    booth.asks(*[b"GET a"] * 11)
+    booth.hears(0, *[b"+1"] * 11)
+    booth.hears(1, *[b"+1"] * 11)
+    assert booth.vote.is_throttled(booth.now)
+    assert booth.vote.next_deadline() == booth.now + booth.limits.throttle_ns_max
+    booth.hears(2, *[b"+1"] * 11)
+    booth.asks(b"GET a")
+    booth.hears(0, b"+1")
+    booth.hears(1, b"+1")
+    assert booth.vote.next_deadline() == booth.now + booth.limits.silence_ns_max
+    booth.vote.spared(2, booth.now)
+    assert booth.vote.next_deadline() == booth.now + booth.limits.silence_ns_max
+    booth.hears(2, b"+1")
+    booth.asks(b"GET b")
+    assert booth.vote.next_deadline() == booth.now + booth.limits.decision_ns_max
+    booth.shadow(3, 2)
+    booth.releases(2)
+    booth.asks(b"GET c")
+    for seat in range(3):
+        booth.hears(seat, b"+2", b"+3")
+    assert booth.vote.next_deadline() == booth.now + booth.limits.silence_ns_max, "the shadow's"
 
 
 def test_who_is_spared_stays_a_voter_and_is_reported_again_only_after_as_long_a_silence() -> None:

@@ -3,12 +3,16 @@
 Finds out by trying, and changes nothing. What concerns domains is known by `domains.probe`, the rest is found here.
 """
 
+import os
 import platform
 import shutil
 import sys
+import sysconfig
 from dataclasses import asdict
+from pathlib import Path
 
 from ..compiled import available
+from ..config_values import find_library, install_hint
 from ..domains.probe import Finding, probe
 from . import screen
 
@@ -19,11 +23,14 @@ PROGRAMS = (
     ("redis-benchmark", "`bench versus` cannot run", "redis-tools"),
     ("haproxy", "`bench versus` cannot run", "haproxy"),
 )
+# Memory allocators that variants of the examples preload.
+ALLOCATORS = ("libmimalloc.so.2", "libtcmalloc_minimal.so.4", "libc_malloc_debug.so.0")
 
 
 def doctor(as_json: bool) -> None:
     """Show every piece, whether it was found, and what its absence costs."""
-    findings = [_python(), *probe().findings(), _compiled(), *map(_program, PROGRAMS)]
+    findings = [_python(), *probe().findings(), _compiled(), _compiler(), *map(_program, PROGRAMS)]
+    findings += map(_allocator, ALLOCATORS)
     if as_json:
         lacking = [finding.name for finding in findings if not finding.good]
         screen.print_json({"lacking": lacking, "findings": [asdict(finding) for finding in findings]})
@@ -47,6 +54,29 @@ def _compiled() -> Finding:
     return Finding(
         "compiled build", found, bool(count), "each request takes more of the coordinator's CPU", "make setup"
     )
+
+
+def _compiler() -> Finding:
+    """With what `make setup` needs beside it: the headers of the C library and of this interpreter."""
+    name = os.environ.get("CC") or sysconfig.get_config_var("CC") or "gcc"
+    found = shutil.which(name.split()[0])
+    pieces = {
+        "gcc": found is not None,
+        "libc6-dev": Path("/usr/include/stdlib.h").is_file(),
+        "python3-dev": Path(sysconfig.get_path("include"), "Python.h").is_file(),
+    }
+    lacking = [package for package, is_there in pieces.items() if not is_there]
+    headers = "its headers are missing" if found else "missing"
+    costs = "`make setup` cannot compile the trusted core, which runs as pure Python: right, but slower"
+    return Finding(
+        "C compiler", headers if lacking else str(found), not lacking, costs, f"apt-get install {' '.join(lacking)}"
+    )
+
+
+def _allocator(name: str) -> Finding:
+    found = find_library(name)
+    costs = "examples/redis.toml and examples/redis-durable.toml cannot run"
+    return Finding(name, str(found or "missing"), found is not None, costs, install_hint(name))
 
 
 def _program(row: tuple[str, str, str]) -> Finding:

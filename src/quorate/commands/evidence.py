@@ -11,7 +11,7 @@ from rich.text import Text
 from ..directories import state_home
 from ..observe.evidence import ConvictionRecord, DissentRecord, Payload, read_convictions, read_dissents
 from ..observe.logs import printable
-from ..observe.register import find, running
+from ..observe.register import called, directory_of, find, running
 from ..trusted.errors import OperatorFault
 from . import screen
 
@@ -39,11 +39,11 @@ def evidence(cell: str | None, limit: int, as_json: bool) -> None:
 
 
 def _state_of(cell: str | None) -> tuple[str, Path]:
-    """A cell's name and state directory. The evidence of a cell that has ended is found by its name."""
-    is_running = any(cell in (None, entry.name) for entry in running())
-    past = state_home(os.environ) / cell if cell else None
-    if not is_running and cell and past and past.is_dir():
-        return cell, past
+    """A cell's name and state directory. The evidence of one that has ended is found by its name, or its directory."""
+    if cell and not called(cell, running()):
+        past = directory_of(cell) if "/" in cell else state_home(os.environ) / cell
+        if past.is_dir():
+            return past.name, past
     entry = find(cell)
     return entry.name, entry.state
 

@@ -20,7 +20,7 @@ class BootReport:
     """Reports how far the replicas have come: as a display on a terminal, as log lines elsewhere.
 
     It is given a replica's name and the stage that it reached. An empty name stands for the cell itself, whose stage
-    `serving …` ends the display and prints the one line that says so on stdout.
+    `serving …` ends the display and is printed as one line on stdout.
     """
 
     def __init__(self, config: Config) -> None:
@@ -51,9 +51,7 @@ class BootReport:
             _log.info("cell", cell=self._config.cell.name, stage=stage)
             return
         self._stop_display()
-        seats = ", ".join(f"{replica.name} ({replica.variants[0]})" for replica in self._config.replicas)
-        place = stage.removeprefix(SERVING).strip() or f"{self._config.cell.protocol} on {self._config.cell.listen}"
-        sys.stdout.write(f"cell {self._config.cell.name} is serving {place} with {seats}\n")
+        sys.stdout.write(f"cell {self._config.cell.name} is {stage}\n")
         sys.stdout.flush()
 
     def _start_display(self) -> None:
@@ -74,10 +72,11 @@ class BootReport:
             self._display = None
 
 
-def run(path: Path) -> int:
+def run(path: Path, left_out: int = 0) -> int:
     """Run the cell that the configuration at `path` describes; return its exit code.
 
-    Raises `OperatorFault` when the configuration or the machine does not allow it.
+    `left_out` is a slot of the journal that is not executed again, 0 for none. Raises `OperatorFault` when the
+    configuration or the machine does not allow it.
     """
     config = load(path)
     logs.configure(config.log.format, config.log.level)
@@ -87,4 +86,4 @@ def run(path: Path) -> int:
     from ..observe import service
 
     with BootReport(config) as report:
-        return service.run(config, report)
+        return service.run(config, report, left_out)

@@ -6,7 +6,7 @@ from rich.text import Text
 from ..observe.control import ask
 from ..observe.logs import printable
 from ..observe.register import find
-from ..observe.snapshot import CellSnapshot, RecoveringSnapshot, ReplicaSnapshot
+from ..observe.snapshot import CellSnapshot, ReplicaSnapshot
 from ..trusted.errors import OperatorFault
 from . import screen
 
@@ -50,8 +50,8 @@ def render(snapshot: CellSnapshot) -> RenderableType:
     counts = ("convictions#", "rebuilds#", "last rebuild#", "last without vote#")
     lives = screen.table("Lives", "replica", "age#", *counts, "under way")
     for replica in snapshot.replicas:
-        screen.add(lives, *_life(replica, snapshot.recovering))
-    notes = list(snapshot.warnings)
+        screen.add(lives, *_life(replica))
+    notes = [*snapshot.warnings, *_troubles(snapshot)]
     if snapshot.seats_empty:
         notes.append(f"{snapshot.seats_empty} of {len(snapshot.replicas)} seats have no voting replica")
     if snapshot.evidence_dropped:
@@ -76,9 +76,11 @@ def _row(replica: ReplicaSnapshot) -> tuple[object, ...]:
     )
 
 
-def _life(replica: ReplicaSnapshot, recovering: tuple[RecoveringSnapshot, ...]) -> tuple[object, ...]:
-    under_way = [screen.stage(entry.stage, entry.share) for entry in recovering if entry.replica == replica.name]
-    last, without = replica.last_rebuild, replica.last_recovery_seconds
+def _life(replica: ReplicaSnapshot) -> tuple[object, ...]:
+    last, without, shadow = replica.last_rebuild_seconds, replica.last_recovery_seconds, replica.shadow
+    under_way = [] if shadow is None else [f"{shadow.variant} {screen.stage(shadow.role, shadow.share)}"]
+    under_way += [f"restart postponed: {replica.postponed}"] if replica.postponed else []
+    under_way += [f"{replica.retiring} retiring"] if replica.retiring else []
     return (
         replica.name,
         "-" if replica.age_seconds is None else _duration(replica.age_seconds),
@@ -102,6 +104,21 @@ def _journal(snapshot: CellSnapshot) -> str:
     return (
         "journal off" if journal.sync == "off" else f"journal {journal.sync}, on disk up to slot {journal.synced_slot}"
     )
+
+
+def _troubles(snapshot: CellSnapshot) -> list[str]:
+    """What is wrong with what the cell keeps; docs/recovery.md says what to do about each."""
+    checkpoint, journal = snapshot.checkpoint, snapshot.journal
+    found = [f"no checkpoints, and no rebuilds: {key}" for key in checkpoint.unreadable]
+    if checkpoint.unreadable_keys > len(checkpoint.unreadable):
+        found.append(f"no checkpoints, and no rebuilds: {checkpoint.unreadable_keys} such keys in all")
+    if checkpoint.fault:
+        found.append(f"state is kept no more, so that no replica can be rebuilt: {checkpoint.fault}")
+    if journal.fault:
+        found.append(f"the journal is kept no more, so that all replicas cannot begin anew: {journal.fault}")
+    if journal.is_full:
+        found.append("the disk has no room for the journal: writes are refused, reads are served")
+    return found
 
 
 def _duration(seconds: float) -> str:

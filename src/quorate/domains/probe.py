@@ -65,7 +65,7 @@ class Capabilities:
     def _bubblewrap(self) -> Finding:
         found = f"{self.bubblewrap_version} at {self.bubblewrap}" if self.bubblewrap else "missing"
         costs = "no sandbox domains: replicas can only run unprotected, in process domains"
-        return Finding("bubblewrap", found, self.bubblewrap is not None, costs, "apt install bubblewrap")
+        return Finding("bubblewrap", found, self.bubblewrap is not None, costs, "apt-get install bubblewrap")
 
     def _user_namespaces(self) -> Finding:
         who = "as an ordinary user" if self.unprivileged else "by root, for users of its own"
@@ -76,7 +76,7 @@ class Capabilities:
     def _seccomp(self) -> Finding:
         found = "the filter can be built" if self.seccomp else "libseccomp is missing"
         costs = "no sandbox domains: they never start without their filter"
-        return Finding("seccomp", found, self.seccomp, costs, "apt install libseccomp2")
+        return Finding("seccomp", found, self.seccomp, costs, "apt-get install libseccomp2")
 
     def _controllers(self) -> list[Finding]:
         costs = {
@@ -109,7 +109,9 @@ def require_bubblewrap() -> str:
     """Where bubblewrap is. Raises `OperatorFault` when it is missing."""
     found = shutil.which("bwrap")
     if found is None:
-        raise OperatorFault("sandbox domains need bubblewrap: there is no program `bwrap`", "apt install bubblewrap")
+        raise OperatorFault(
+            "sandbox domains need bubblewrap: there is no program `bwrap`", "apt-get install bubblewrap"
+        )
     return found
 
 

@@ -71,7 +71,7 @@ def _library() -> Any:
     try:
         return importlib.import_module("pyseccomp")
     except (ImportError, RuntimeError, OSError) as error:
-        raise OperatorFault(f"no seccomp filter can be built: {error}", "apt install libseccomp2") from error
+        raise OperatorFault(f"no seccomp filter can be built: {error}", "apt-get install libseccomp2") from error
 
 
 def _deny_sockets(library: Any, rules: Any) -> None:
@@ -111,7 +111,7 @@ def program() -> bytes:
         _deny_namespaces(library, rules)
         _deny_arguments(library, rules)
     except OSError as error:
-        raise OperatorFault(f"no seccomp filter can be built: {error}", "apt install libseccomp2") from error
+        raise OperatorFault(f"no seccomp filter can be built: {error}", "apt-get install libseccomp2") from error
     return _export(rules)
 
 

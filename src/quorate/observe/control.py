@@ -130,8 +130,10 @@ async def _watch(
     limit.reschedule(now() + WATCH_SECONDS_MAX)
 
     def tell(progress: Message) -> None:
-        if writer.transport.get_write_buffer_size() < UNREAD_BYTES_MAX:
-            writer.write(_encode({"progress": progress}))
+        # What is told comes from whatever is watched, which nobody may harm by going away.
+        with suppress(OSError, RuntimeError):
+            if not writer.transport.is_closing() and writer.transport.get_write_buffer_size() < UNREAD_BYTES_MAX:
+                writer.write(_encode({"progress": progress}))
 
     work = asyncio.ensure_future(handler(request, tell))
     try:

@@ -16,6 +16,8 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 FIELD_CHARACTERS_MAX = 4_096
 # What the renderers write themselves, several lines long.
 OWN_FIELDS = frozenset({"exc_info", "exception", "stack"})
+# What an error about a program says beside the reason: see the whole of it with `quorate check` and `quorate doctor`.
+LEFT_OUT = ("command: ", "options: ", "console: (empty)")
 
 
 class _Stderr(io.TextIOBase):
@@ -67,6 +69,14 @@ def printable(text: str | bytes) -> str:
         character if character.isprintable() and character != "\\" else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+def one_line(reason: str) -> str:
+    """An error's text for one field: what went wrong and what was printed, without how the program was started."""
+    lines = [line.strip() for line in reason.splitlines()]
+    text = "; ".join(line for line in lines if line and not line.startswith(LEFT_OUT))
+    # A backslash stays: it is doubled when it is written.
+    return "".join(each if each == "\\" else printable(each) for each in text)
 
 
 def _printable(value: object) -> object:

@@ -24,6 +24,15 @@ CONNECTION_SECONDS_MAX = 5.0
 TEXT_SECONDS_MAX = 0.25
 
 VOTING = Role.VOTING.value
+# Only a shadow has to catch up; one that votes is none any more.
+ROLES = [role.value for role in Role if role is not Role.CATCHING_UP]
+SHADOW_ROLES = [
+    Role.BOOTING.value,
+    Role.RESTORING.value,
+    Role.CATCHING_UP.value,
+    Role.VERIFIED.value,
+    Role.RETIRING.value,
+]
 Family = type[CounterMetricFamily] | type[GaugeMetricFamily]
 
 
@@ -93,10 +102,6 @@ def _cell_families(snapshot: CellSnapshot) -> Iterator[Metric]:
 
 
 def _recovery_families(snapshot: CellSnapshot) -> Iterator[Metric]:
-    recovering = GaugeMetricFamily("quorate_recovering", "Replicas under way, by stage.", labels=["replica", "stage"])
-    for entry in snapshot.recovering:
-        recovering.add_metric([entry.replica, entry.stage], entry.share)
-    yield recovering
     yield GaugeMetricFamily(
         "quorate_exposure_seconds", "The age of the oldest replica that votes.", value=snapshot.exposure_seconds
     )
@@ -106,7 +111,30 @@ def _recovery_families(snapshot: CellSnapshot) -> Iterator[Metric]:
     if checkpoint.age_seconds is not None:
         age.add_metric([], checkpoint.age_seconds)
     yield age
+    yield GaugeMetricFamily(
+        "quorate_state_kept",
+        "1 while state is kept, so that replicas can be rebuilt.",
+        value=float(not checkpoint.fault),
+    )
+    yield GaugeMetricFamily(
+        "quorate_checkpoint_blocked",
+        "1 while a key cannot be read, so that there are no checkpoints.",
+        value=float(bool(checkpoint.unreadable)),
+    )
+    yield GaugeMetricFamily(
+        "quorate_unreadable_keys", "Keys for which there are no checkpoints.", value=checkpoint.unreadable_keys
+    )
+    yield CounterMetricFamily("quorate_revivals_total", "How often all replicas began anew.", value=snapshot.revivals)
+    yield GaugeMetricFamily(
+        "quorate_tombstones", "Ranges of slots that nobody executes again.", value=snapshot.tombstones
+    )
     yield GaugeMetricFamily("quorate_journal_synced_slot", "The newest slot on disk.", value=journal.synced_slot)
+    yield GaugeMetricFamily(
+        "quorate_journal_kept", "1 while the journal can be written.", value=float(not journal.fault)
+    )
+    yield GaugeMetricFamily(
+        "quorate_journal_full", "1 while writes are refused because the disk has no room.", value=float(journal.is_full)
+    )
 
 
 def _replica_families(replicas: tuple[ReplicaSnapshot, ...]) -> Iterator[Metric]:
@@ -118,10 +146,14 @@ def _replica_families(replicas: tuple[ReplicaSnapshot, ...]) -> Iterator[Metric]
                 metric.add_metric([replica.name], float(found))
         yield metric
     roles = GaugeMetricFamily("quorate_replica_role", "1 for where the replica stands.", labels=["replica", "role"])
+    shadows = GaugeMetricFamily("quorate_shadow_role", "1 for where its shadow stands.", labels=["replica", "role"])
     for replica in replicas:
-        for role in Role:
-            roles.add_metric([replica.name, role.value], float(replica.role == role.value))
+        for role in ROLES:
+            roles.add_metric([replica.name, role], float(replica.role == role))
+        for role in SHADOW_ROLES:
+            shadows.add_metric([replica.name, role], float(replica.shadow is not None and replica.shadow.role == role))
     yield roles
+    yield shadows
 
 
 _BY_REPLICA: tuple[tuple[Family, str, str, Callable[[ReplicaSnapshot], float | None]], ...] = (
@@ -133,9 +165,18 @@ _BY_REPLICA: tuple[tuple[Family, str, str, Callable[[ReplicaSnapshot], float | N
     (CounterMetricFamily, "replica_cpu_seconds_total", "CPU time used by the replica.", lambda r: r.cpu_seconds),
     (CounterMetricFamily, "convictions_total", "How often the replica was convicted.", lambda r: r.convictions),
     (CounterMetricFamily, "rebuilds_total", "How often the replica was rebuilt.", lambda r: r.rebuilds),
+    (CounterMetricFamily, "rebuilds_failed_total", "How often that came to nothing.", lambda r: r.rebuilds_failed),
+    (GaugeMetricFamily, "restart_postponed", "1 while a due restart must wait.", lambda r: bool(r.postponed)),
     (GaugeMetricFamily, "replica_age_seconds", "How long ago the replica was begun.", lambda r: r.age_seconds),
-    (GaugeMetricFamily, "last_rebuild_seconds", "How long ago it was last rebuilt.", lambda r: r.last_rebuild),
+    (GaugeMetricFamily, "last_rebuild_seconds", "How long ago it was last rebuilt.", lambda r: r.last_rebuild_seconds),
     (GaugeMetricFamily, "last_recovery_seconds", "From losing its vote to voting.", lambda r: r.last_recovery_seconds),
+    (
+        GaugeMetricFamily,
+        "shadow_share",
+        "How much is done where its shadow stands.",
+        lambda r: None if r.shadow is None else r.shadow.share,
+    ),
+    (GaugeMetricFamily, "replicas_retiring", "Replaced ones whose domains have not ended.", lambda r: r.retiring),
 )
 
 

@@ -68,20 +68,39 @@ def running(environ: Mapping[str, str] | None = None) -> list[Entry]:
     return sorted(found, key=lambda entry: (entry.name, entry.pid))
 
 
-def find(name: str | None, environ: Mapping[str, str] | None = None) -> Entry:
-    """The running cell called `name`, or the only one. Raises `OperatorFault` when there is none, or several."""
+def find(cell: str | None, environ: Mapping[str, str] | None = None) -> Entry:
+    """The running cell of this name, process or state directory, or the only one.
+
+    Raises `OperatorFault` when there is none, or several.
+    """
     cells = running(environ)
-    matching = [entry for entry in cells if name is None or entry.name == name]
+    matching = cells if cell is None else called(cell, cells)
     if len(matching) == 1:
         return matching[0]
-    names = ", ".join(f"{entry.name} (process {entry.pid})" for entry in cells)
-    if matching and name is None:
-        raise OperatorFault(f"several cells are running: {names}", "choose one with --cell NAME")
+    if matching and cell is None:
+        raise OperatorFault(f"several cells are running: {_listed(cells)}", "choose one with --cell NAME")
     if matching:
-        raise OperatorFault(f"several cells named {name} are running: {names}", "give each its own cell.name")
-    if name is None or not cells:
+        hint = "choose one by its process or its state directory: --cell PID, or --cell DIRECTORY"
+        raise OperatorFault(f"several cells named {cell} are running: {_listed(matching)}", hint)
+    if cell is None or not cells:
         raise OperatorFault("no cell is running", "start one: quorate run CONFIG")
-    raise OperatorFault(f"no cell named {name} is running", f"running: {names}")
+    raise OperatorFault(f"no cell {cell} is running", f"running: {_listed(cells)}")
+
+
+def called(cell: str, cells: list[Entry]) -> list[Entry]:
+    """Those of `cells` that this is the name of, or the process, or the state directory, in this order."""
+    found = [entry for entry in cells if entry.name == cell]
+    found = found or [entry for entry in cells if str(entry.pid) == cell]
+    return found or [entry for entry in cells if directory_of(str(entry.state)) == directory_of(cell)]
+
+
+def directory_of(cell: str) -> Path:
+    """The state directory that a cell is called by, without links."""
+    return Path(os.path.realpath(os.path.expanduser(cell)))  # noqa: PTH111 - Path refuses users that nobody is
+
+
+def _listed(cells: list[Entry]) -> str:
+    return ", ".join(f"{entry.name} (process {entry.pid}, {entry.state})" for entry in cells)
 
 
 def started(pid: int) -> int | None:

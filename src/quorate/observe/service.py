@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import time
+from itertools import islice
 from typing import assert_never
 
 import structlog
@@ -23,11 +24,16 @@ from ..facts import (
     RebuildPostponed,
     RevivalBegan,
     RevivalEnded,
+    SeatLeftEmpty,
     StateLost,
+    StateRegained,
 )
+from ..rebuild import Shadow
 from ..seats import Seat
+from ..state.rows import name_of
 from ..trusted.errors import OperatorFault
 from ..trusted.messages import (
+    Cause,
     Convicted,
     Dissented,
     Notice,
@@ -47,7 +53,7 @@ from . import register
 from .control import ControlServer, Message, Tell
 from .evidence import EvidenceStore
 from .lock import StateLock
-from .logs import printable
+from .logs import one_line
 from .metrics import Latencies, MetricsServer
 from .snapshot import (
     DRAINING,
@@ -57,11 +63,17 @@ from .snapshot import (
     CellSnapshot,
     CheckpointSnapshot,
     JournalSnapshot,
-    RecoveringSnapshot,
     ReplicaSnapshot,
+    ShadowSnapshot,
 )
 
 DIALECT = "redis 7.0"
+# How many keys that hold up checkpoints are named at once.
+UNREADABLE_SHOWN_MAX = 8
+# How many lines a minute tell of slots that were not decided.
+UNDECIDED_LINES_MAX = 20
+# How long such a key is not named in the log again.
+UNREADABLE_SECONDS = 600.0
 STRATEGIES = [strategy.value for strategy in Strategy if strategy is not Strategy.NONE]
 
 _log = structlog.get_logger()
@@ -70,7 +82,7 @@ _log = structlog.get_logger()
 class Service:
     """One cell under observation."""
 
-    def __init__(self, config: Config, progress: Progress) -> None:
+    def __init__(self, config: Config, progress: Progress, left_out: int = 0) -> None:
         self._config = config
         self._listen = config.cell.listen
         self._started_at = time.monotonic()
@@ -78,12 +90,14 @@ class Service:
         self._evidence = EvidenceStore(
             config.cell.state, DIALECT, evidence.payloads == "hash", evidence.entries_max, evidence.payload_bytes_max
         )
-        self.cell = Cell(config, self._noticed, progress, self._recovered)
+        self.cell = Cell(config, self._noticed, progress, self._recovered, left_out)
         self._entry = register.own_entry(config.cell.name, config.cell.state)
         self._control = ControlServer(
             self._entry.control, {"status": self._status, "inject": self._inject}, {"recover": self._recover}
         )
         self._convictions = [0] * len(config.replicas)
+        self._unreadable: dict[tuple[int, bytes], float] = {}
+        self._undecided_at, self._undecided_lines, self._untold = float("-inf"), 0, 0
         self._metrics: MetricsServer | None = None
         if config.metrics.listen is not None:
             listen = config.metrics.listen
@@ -101,12 +115,20 @@ class Service:
             self._evidence.start()
             if await self._boot(listener):
                 await self._open()
-                progress("", f"serving {self._config.cell.protocol} on {self._listen}")
+                progress("", f"serving {self._config.cell.protocol} on {self._listen} with {self._crew()}")
                 await self.cell.stopping.wait()
             return 1 if self.cell.is_broken or self._has_halted() else 0
         finally:
             listener.close()
             await self._close()
+
+    def _crew(self) -> str:
+        """Who votes, by name and variant."""
+        names = [
+            f"{seat.replica.name} ({seat.variant.name if seat.role is Role.VOTING else 'empty'})"
+            for seat in self.cell.seats
+        ]
+        return ", ".join(names)
 
     def _has_halted(self) -> bool:
         return self.cell.core.is_lost and self._config.cell.on_quorum_lost == "halt"
@@ -144,17 +166,41 @@ class Service:
     def _noticed(self, notices: list[Notice]) -> None:
         for notice in notices:
             if isinstance(notice, Undecided):
-                reason = "split" if notice.is_split else "unanswered"
-                _log.error("a slot was closed without f+1 equal replies", slot=notice.slot, reason=reason)
+                self._tell_undecided(notice)
             elif isinstance(notice, QuorumLost):
                 _log.critical("fewer than f+1 replicas vote: clients get errors", voters=notice.voters)
             elif isinstance(notice, QuorumRegained):
                 _log.warning("f+1 replicas vote again: clients are answered", voters=notice.voters)
             elif isinstance(notice, StateUnreadable):
-                key, reason = printable(notice.key), notice.reason
-                _log.error("no checkpoint: a key cannot be read", database=notice.database, key=key, reason=reason)
+                self._tell_unreadable(notice)
             else:
                 self._noticed_replica(notice, self.cell.seats[notice.seat])
+
+    def _tell_undecided(self, notice: Undecided) -> None:
+        """A few each minute: replicas that agree on nothing any more are no reason to fill the disk."""
+        now = time.monotonic()
+        if now - self._undecided_at > 60.0:
+            self._undecided_at, self._undecided_lines = now, 0
+        self._undecided_lines += 1
+        if self._undecided_lines > UNDECIDED_LINES_MAX:
+            self._untold += notice.count
+            return
+        untold, self._untold = self._untold, 0
+        reason = "split" if notice.is_split else "unanswered"
+        what = "slots were closed without f+1 equal replies"
+        _log.error(what, first=notice.slot, count=notice.count, reason=reason, not_told_before=untold)
+
+    def _tell_unreadable(self, notice: StateUnreadable) -> None:
+        """Once for each key, and again when that has not changed for long; `status` goes on showing it."""
+        place, now = (notice.database, notice.key), time.monotonic()
+        known = self.cell.core.sweep.unreadable
+        recent = {key: at for key, at in self._unreadable.items() if key in known and now - at < UNREADABLE_SECONDS}
+        if place in recent or len(recent) >= UNREADABLE_SHOWN_MAX:
+            self._unreadable = recent
+            return
+        self._unreadable = recent | {place: now}
+        database, key = place
+        _log.error("no checkpoint: a key cannot be read", database=database, key=key, reason=notice.reason)
 
     def _noticed_replica(
         self, notice: Dissented | Convicted | Retired | Spared | ShadowFailed | Seated, seat: Seat
@@ -171,17 +217,21 @@ class Service:
             self._convictions[notice.seat] += 1
             self._evidence.record_conviction(name, variant, notice.cause, notice.slot, notice.now)
         told = {Convicted: "convicted", Retired: "retired", Spared: "spared", ShadowFailed: "shadow thrown away"}
-        _log.error(told[type(notice)], replica=name, variant=variant, cause=notice.cause.value, slot=notice.slot)
+        log = _log.info if notice.cause is Cause.RESTART else _log.error
+        log(told[type(notice)], replica=name, variant=variant, cause=notice.cause.value, slot=notice.slot)
 
     def _recovered(self, fact: Fact) -> None:
         match fact:
             case RebuildBegan():
                 _log.info("rebuild began", replica=fact.replica, variant=fact.variant, why=fact.why)
             case RebuildFailed():
-                _log.error("rebuild failed", replica=fact.replica, variant=fact.variant, reason=printable(fact.reason))
+                _log.error("rebuild failed", replica=fact.replica, variant=fact.variant, reason=one_line(fact.reason))
+            case SeatLeftEmpty():
+                _log.critical("a seat has no replica for now", replica=fact.replica, reason=one_line(fact.reason))
             case RebuildDone():
                 seconds = round(fact.seconds, 3)
-                _log.warning("rebuilt", replica=fact.replica, variant=fact.variant, seconds=seconds)
+                log = _log.info if fact.is_planned else _log.warning
+                log("rebuilt", replica=fact.replica, variant=fact.variant, seconds=seconds)
             case RebuildPostponed():
                 _log.warning("restart postponed", replica=fact.replica, reason=fact.reason)
             case RevivalBegan():
@@ -189,10 +239,12 @@ class Service:
             case RevivalEnded(seconds, ""):
                 _log.warning("all replicas were begun anew", seconds=round(seconds, 3))
             case RevivalEnded(_, reason):
-                _log.critical("the replicas could not be begun anew", reason=printable(reason))
+                _log.critical("the replicas could not be begun anew", reason=one_line(reason))
+            case StateRegained():
+                _log.warning("state is kept again")
             case StateLost() | JournalLost():
                 what = "state" if isinstance(fact, StateLost) else "the journal"
-                _log.critical(f"{what} is kept no more", reason=printable(fact.reason))
+                _log.critical(f"{what} is kept no more", reason=one_line(fact.reason))
             case _:
                 assert_never(fact)
 
@@ -253,15 +305,31 @@ class Service:
             seats_empty=sum(seat.role is not Role.VOTING for seat in cell.seats),
             evidence_dropped=self._evidence.dropped,
             exposure_seconds=max(ages, default=0.0),
-            checkpoint=CheckpointSnapshot(cell.keeping.checkpoint_slot, _ago(now, cell.keeping.checkpoint_at)),
-            journal=JournalSnapshot(config.journal.sync, cell.journaling.synced_slot),
-            recovering=tuple(
-                RecoveringSnapshot(seat.replica.name, seat.life.stage, seat.life.share)
-                for seat in cell.seats
-                if seat.life.stage
-            ),
+            revivals=cell.revival.count,
+            tombstones=len(cell.core.recording.tombstones.ranges),
+            checkpoint=self._checkpoint(now),
+            journal=self._journal(),
             warnings=warnings(config),
             replicas=replicas,
+        )
+
+    def _checkpoint(self, now: float) -> CheckpointSnapshot:
+        keeping, unreadable = self.cell.keeping, self.cell.core.sweep.unreadable
+        return CheckpointSnapshot(
+            slot=keeping.checkpoint_slot,
+            age_seconds=_ago(now, keeping.checkpoint_at),
+            fault=one_line(str(keeping.fault)) if keeping.is_lost else "",
+            unreadable_keys=len(unreadable),
+            unreadable=tuple(
+                f"{name_of(database, key)}: {reason}"
+                for (database, key), reason in islice(unreadable.items(), UNREADABLE_SHOWN_MAX)
+            ),
+        )
+
+    def _journal(self) -> JournalSnapshot:
+        journaling = self.cell.journaling
+        return JournalSnapshot(
+            self._config.journal.sync, journaling.synced_slot, fault=journaling.fault, is_full=journaling.is_full
         )
 
     def _state(self) -> str:
@@ -290,10 +358,18 @@ class Service:
             guarantees=seat.domain.guarantees,
             convictions=self._convictions[seat.index],
             rebuilds=life.rebuilds,
+            rebuilds_failed=life.failures,
+            postponed=life.postponed,
             age_seconds=now - life.born_at if is_voting else None,
-            last_rebuild=_ago(now, life.last_rebuild_at),
+            last_rebuild_seconds=_ago(now, life.last_rebuild_at),
             last_recovery_seconds=life.last_recovery_seconds,
+            shadow=_shadow(self.cell.rebuilder.shadows.get(seat.index)),
+            retiring=len(seat.retiring),
         )
+
+
+def _shadow(shadow: Shadow | None) -> ShadowSnapshot | None:
+    return None if shadow is None else ShadowSnapshot(shadow.variant.name, shadow.role.value, shadow.share)
 
 
 def _ago(now: float, moment: float | None) -> float | None:
@@ -301,15 +377,18 @@ def _ago(now: float, moment: float | None) -> float | None:
     return None if moment is None else max(0.0, now - moment)
 
 
-def run(config: Config, progress: Progress) -> int:
-    """Run the cell that `config` describes, until a signal; return the exit code. Raises `OperatorFault`."""
+def run(config: Config, progress: Progress, left_out: int = 0) -> int:
+    """Run the cell that `config` describes, until a signal; return the exit code. Raises `OperatorFault`.
+
+    `left_out` is a slot of the journal that is not executed again, 0 for none.
+    """
     private_directory(config.cell.state)
     with StateLock(config.cell.state), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(config, progress))
+        return runner.run(_serve(config, progress, left_out))
 
 
-async def _serve(config: Config, progress: Progress) -> int:
+async def _serve(config: Config, progress: Progress, left_out: int) -> int:
     try:
-        return await Service(config, progress).run(progress)
+        return await Service(config, progress, left_out).run(progress)
     except OSError as error:
         raise OperatorFault(f"the cell cannot run: {error}") from error

@@ -27,6 +27,8 @@ from .journal_space import Space
 SEGMENT_BYTES = 64 * 1024 * 1024
 # What may still be written when the cell is told to take no more.
 RESERVE_BYTES = 48 * 1024 * 1024
+# So much of it, what is under way and what expires at once, is left when the cell is told to write nothing of its own.
+SPENT_BYTES = 16 * 1024 * 1024
 INTERVAL_SECONDS = 1.0
 
 FAILED_HINT = "look to the disk; then start the cell again: nothing that was acknowledged is lost if the disk kept it"
@@ -86,6 +88,7 @@ class JournalFile:
         self._has_begun = False
         self.sync = sync
         self.reserve_bytes = RESERVE_BYTES
+        self.spent_bytes = SPENT_BYTES
         self.is_failed = False
         self.recovered = recovered
         self.synced_slot = recovered.last_slot
@@ -169,6 +172,11 @@ class JournalFile:
     def is_full(self) -> bool:
         """Whether writes must be refused, because the disk has no room. Ends by itself when it has."""
         return self._space.lacks_room and self.is_short
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether of the reserve, too, little is left."""
+        return self.room_bytes < self.spent_bytes
 
     def _write(self, record: Record) -> None:
         segment = self._current
@@ -295,6 +303,14 @@ class JournalFile:
             raise JournalFault(f"the journal cannot be read: {error}", FAILED_HINT) from error
         finally:
             self._readers -= 1
+
+    async def bury(self, slot: int, reason: str, now: int) -> None:
+        """Nobody executes `slot` again, neither now nor at a later start. Raises `JournalFault` when the disk fails."""
+        self.journal.tombstone(slot, reason, now)
+        self.write()
+        await self._settle()
+        if self.is_failed:
+            raise JournalFault("the journal has failed", FAILED_HINT)
 
     # The end.
 

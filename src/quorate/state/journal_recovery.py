@@ -20,6 +20,7 @@ from ..trusted.journal import (
     entries_of,
     reason_of,
 )
+from ..trusted.tombstones import Tombstones
 from .journal_disk import Disk
 from .journal_segment import BODY_AT, SECTOR_BYTES, Segment, decode_head, number_of
 
@@ -39,7 +40,12 @@ class Recovered:
     previous: bytes = NO_CHECKSUM
     last_slot: int = 0
     time: int = 0
-    tombstones: dict[int, str] = field(default_factory=dict)
+    tombstones: Tombstones = field(default_factory=Tombstones)
+
+    @property
+    def highest_slot(self) -> int:
+        """The highest slot that is known to have been given away, whether or not it is to be executed again."""
+        return max(self.last_slot, self.tombstones.last_slot())
 
 
 def find_segments(disk: Disk, directory: Path, protocol: str, service: str) -> list[Segment]:
@@ -155,7 +161,7 @@ def _naming(segment: Segment) -> Iterator[None]:
         raise JournalFault(f"{fault} (found in {segment.path})", fault.hint) from None
 
 
-def _bury(tombstones: dict[int, str], record: Record) -> None:
-    if len(tombstones) >= TOMBSTONES_MAX:
+def _bury(tombstones: Tombstones, record: Record) -> None:
+    if len(tombstones.ranges) >= TOMBSTONES_MAX:
         raise JournalFault(f"the journal holds more than {TOMBSTONES_MAX} tombstones", DAMAGED_HINT)
-    tombstones[record.first_slot] = reason_of(record)
+    tombstones.bury(record.first_slot, record.last_slot, reason_of(record))

@@ -135,6 +135,12 @@ class Changes:
         self.whole = []
         self._databases = {}
 
+    def first(self) -> tuple[int, bytes] | None:
+        """One of the changed keys, if there is any."""
+        for database, keys in self._databases.items():
+            return database, next(iter(keys))
+        return None
+
     def take(self, count: int) -> list[Change]:
         """Up to `count` keys, which are noted no more."""
         taken: list[Change] = []

@@ -78,7 +78,7 @@ class Connection:
         if turn.is_draining:
             return
         client = self.client
-        turn.core.client_sent(client, data, turn.now())
+        turn.core.client_sent(client, data, turn.read_at())
         turn.send_soon(1)
         if client.inbox and self._is_reading:
             self._pause_if_full(client)

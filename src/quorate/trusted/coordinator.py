@@ -12,8 +12,8 @@ from .client import Client
 from .distribute import Distribute
 from .errors import invariant
 from .joining import Joining
-from .journal import INEXACT, Entry
-from .judge import Judge, Reask, Replayed, Sentence, Untold
+from .journal import Entry
+from .judge import Judge, Reask, Sentence, Untold
 from .limits import Limits
 from .messages import (
     Cause,
@@ -29,13 +29,15 @@ from .messages import (
     Spared,
     StateUnreadable,
     Undecided,
+    tell_closed,
 )
 from .order import Order
 from .protocol import Protocol
 from .quorum import seats_for, votes_needed
-from .recording import Recording
+from .recording import Recording, span_of
+from .recover import become
 from .reply import Reply
-from .span import Answer, Close, Effect, Span
+from .span import Announcement, Answer, Close, Effect, Span
 from .sweep import Sweep
 from .tally import Tally
 from .verdicts import Decision, Dissent
@@ -64,7 +66,7 @@ class Coordinator:
         # Whether all replicas are being rebuilt, so that clients wait.
         self.is_suspended = False
         self._was_lost = False
-        self._is_replaying = False
+        self._had_quorum = False  # since all replicas began: before that, none is lost
         # Whether so much waits to become durable that nothing more is taken in.
         self.is_stalled = False
         self.roles = [Role.BOOTING] * seats
@@ -73,8 +75,7 @@ class Coordinator:
         self.readable: list[Client] = []
         self.is_lost = False
         self._held: list[Client] = []
-        self._attended_at = 0
-        self._looked_at = 0
+        self._attended_at = self._looked_at = 0
         # Looked at whenever anything comes: an attribute of our own is found faster than one of `limits`.
         self._attention_ns_max = limits.attention_ns_max
         self._wait_ns_min = self.vote.wait_ns_min(limits.attention_ns_max // 2)
@@ -89,7 +90,6 @@ class Coordinator:
         """A client's bytes came. They wait in its inbox while too much is under way."""
         if client.is_gone or client.is_closing:
             return
-        self._attend(now)
         if client.inbox or client.is_waiting:
             self._hold(client, data)
         elif self.is_lost:
@@ -112,9 +112,11 @@ class Coordinator:
 
         `lane` is the lane's number, that of the seat unless another is given.
         """
+        self._attend(now)
         setup, frames = self.protocol.setup()
         self.vote.joined(seat, seat if lane is None else lane, frames, now)
-        self.roles[seat] = Role.VOTING
+        self.roles[seat] = become(self.roles[seat], Role.VOTING)
+        self._had_quorum = self._had_quorum or self._is_quorate()
         return setup
 
     def replica_answered(self, lane: int, data: bytes, now: int) -> None:
@@ -182,17 +184,12 @@ class Coordinator:
             if kind == EXTRA:
                 self.protocol.adopt_extra(extra)
         if entry.requests:
-            form = Replayed() if entry.mode & INEXACT else None
-            span = Span(None, entry.requests, entry.mode & ~INEXACT, True, form)
-            span.frames = entry.frames
-            self._is_replaying = True
-            self._ask(span, now)
-            self._is_replaying = False
+            self._ask(span_of(entry), now)
 
     def suspend(self, now: int) -> None:
         """All replicas are to be rebuilt: what is under way is closed, and clients wait until `resume`."""
         self.is_suspended = True
-        self._was_lost, self.is_lost = self.is_lost, False
+        self._was_lost, self.is_lost, self._had_quorum = self.is_lost, False, False
         # Nobody is to be dismissed for what closing brings about: all go.
         self.roles = [Role.BOOTING] * len(self.roles)
         while self.vote.awaiting:
@@ -203,8 +200,7 @@ class Coordinator:
         self.sweep.restart()
         self.joining.clear()
         self.roles = [Role.BOOTING] * len(self.roles)
-        for seat in range(len(self.roles)):
-            self.judge.forgive(seat)
+        self.judge.forgive_all()
 
     def lose(self, now: int) -> None:
         """The replicas could not be rebuilt: the cell cannot decide anything."""
@@ -216,21 +212,20 @@ class Coordinator:
     def resume(self, now: int) -> None:
         """The replicas hold the state of all that was decided: clients are served again."""
         self.is_suspended = False
-        if self._was_lost:
-            self._was_lost = False
+        self._check_quorum(now)
+        if self._was_lost and not self.is_lost:
             self.notices.append(QuorumRegained(self.vote.voters(), now))
+        self._was_lost = False
         self._resume(now)
 
     def shadow_waits(self, lane: int, seat: int, now: int) -> None:
-        """A shadow for `seat` has almost the cell's state: from the next checkpoint on it is sent all slots.
-
-        What it is to be sent must be kept until `shadow_sealed`.
-        """
+        """A shadow for `seat` has almost all state: what it is sent from the next checkpoint on is to be kept."""
         self.joining.wait(lane, seat)
         self.go_on(now)
 
     def shadow_sealed(self, lane: int, now: int) -> bytes:
         """The shadow holds the checkpoint's state, and is sent what was kept. Returns what goes before that."""
+        self._attend(now)
         setup = self.joining.seal(lane, now)
         self.go_on(now)
         return setup
@@ -272,7 +267,7 @@ class Coordinator:
         if self.is_suspended:
             return due
         sweep_due = 0 if self.is_lost else self.sweep.next_deadline()
-        for other in (self.protocol.next_deadline(), self.distribute.next_deadline(), sweep_due):
+        for other in (self.protocol.next_deadline(self.is_lost), self.distribute.next_deadline(), sweep_due):
             if other and (other < due or not due):
                 due = other
         return due
@@ -280,8 +275,7 @@ class Coordinator:
     def deadline_before(self, wake_at: int) -> int:
         """As `next_deadline`, for a caller whom an earlier answer of this made wake at `wake_at` (ns; 0: at no time).
 
-        No wait of the vote is shorter than `_wait_ns_min`. So what it began to wait for since it was last looked at
-        needs no look before `wake_at`, when that comes soon enough.
+        What the vote began to wait for since needs no look before that: no wait is shorter than `_wait_ns_min`.
         """
         if wake_at and wake_at - self._looked_at <= self._wait_ns_min:
             return self.next_deadline(is_vote_known=True)
@@ -294,14 +288,14 @@ class Coordinator:
         self.vote.expire(now)
         self._settle(now)
         if not self.is_suspended:
-            self._perform(self.protocol.woken(now), now)
+            self._perform(self.protocol.woken(now, QUORUM_LOST if self.is_lost and not self.notices else ""), now)
             self._resume(now)
             self.go_on(now)
 
     def _attend(self, now: int) -> None:
         """A cell that was itself stopped or starved has heard nobody: silence in that time is no one's fault."""
         if now - self._attended_at > self._attention_ns_max:
-            self.vote.excuse(now)
+            self.vote.missed(now - self._attended_at - self._attention_ns_max)
         self._attended_at = now
 
     # Steps 2 and 3 on the way in, 4 and 5 on the way out.
@@ -312,7 +306,9 @@ class Coordinator:
                 self._ask(effect, now)
             elif isinstance(effect, Answer):
                 self.tally.answered_here += 1
-                self.reply.answer(effect.client, effect.data)
+                self.reply.answer(effect.client, effect.data, effect.after)
+            elif isinstance(effect, Announcement):
+                self.reply.announce(effect)
             elif isinstance(effect, Close):
                 self.reply.close(effect.client)
             elif effect.client.inbox:
@@ -322,8 +318,9 @@ class Coordinator:
         if span.owner is not None:
             span.owner.asked += span.count
             self.tally.requests += span.count
+        self._attend(now)
         self.order.admit(span, now)
-        if span.is_write and not self._is_replaying:
+        if span.is_write and not span.is_replayed:
             self.recording.wrote(span)
         self.distribute.send(span)
         self.vote.expect(span)
@@ -388,13 +385,13 @@ class Coordinator:
 
     def _undecided(self, decision: Decision, now: int, effects: list[Effect]) -> bytes:
         is_split = decision.reason == "split"
-        self.tally.split += is_split
-        self.tally.unanswered += not is_split
-        request = decision.span.request_at(decision.first)
-        if decision.span.is_write:
-            self.recording.bury(decision.first, decision.reason, now)
-        self.notices.append(Undecided(decision.first, request, decision.span.is_write, is_split, now))
-        return self.protocol.abandon(decision.span, decision.first, decision.reason, now, effects)
+        self.tally.closed(is_split)
+        span, slot = decision.span, decision.first
+        if not span.is_replayed:
+            # Else it stands in the journal under another slot, and whoever asked it was told of success.
+            self.recording.closed(slot, decision.reason, span.is_write, now)
+        tell_closed(self.notices, Undecided(slot, span.request_at(slot), span.is_write, is_split, now))
+        return self.protocol.abandon(span, slot, decision.reason, now, effects)
 
     # Guilt.
 
@@ -432,10 +429,17 @@ class Coordinator:
         self._dismiss(seat, Retired(seat, cause, slot, now) if is_retired else Convicted(seat, cause, slot, now), now)
 
     def _dismiss(self, seat: int, notice: Retired | Convicted, now: int) -> None:
-        self.roles[seat] = Role.RETIRED if isinstance(notice, Retired) else Role.CONVICTED
+        self.roles[seat] = become(self.roles[seat], Role.RETIRING if isinstance(notice, Retired) else Role.CONVICTED)
         self.notices.append(notice)
         self.vote.removed(seat, now)
-        if self.vote.voters() < votes_needed(self.f) and not self.is_lost:
+        if self._had_quorum:
+            self._check_quorum(now)
+
+    def _is_quorate(self) -> bool:
+        return self.vote.voters() >= votes_needed(self.f)
+
+    def _check_quorum(self, now: int) -> None:
+        if not self._is_quorate() and not self.is_lost:
             self.is_lost = True
             self.notices.append(QuorumLost(self.vote.voters(), now))
 
@@ -455,10 +459,10 @@ class Coordinator:
             has_seated = True
             slot = self.vote.frontier
             seat = self.vote.seated(shadow, now)
-            self.roles[seat] = Role.VOTING
+            self.roles[seat] = become(shadow.role(), Role.VOTING)
             self.judge.forgive(seat)
             self.notices.append(Seated(seat, slot, now))
-            if self.is_lost and self.vote.voters() >= votes_needed(self.f):
+            if self.is_lost and self._is_quorate():
                 self.is_lost = False
                 self.notices.append(QuorumRegained(self.vote.voters(), now))
         return has_seated

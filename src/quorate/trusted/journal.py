@@ -26,8 +26,7 @@ from .span import Span
 # What a record tells.
 WRITES = 1
 TOMBSTONE = 2
-CLOSED = 3
-ENDED = 4
+ENDED = 3
 
 KEY_BYTES = 16
 CHECKSUM_BYTES = 8
@@ -127,12 +126,16 @@ class Journal:
         self._requests: list[bytes] = []
         self._changes: list[Change] = []
         self._size = 0
+        # Neighbouring slots whose one tombstone is not made yet, since they may become more: first, last, reason.
+        self._buried: tuple[int, int, str] | None = None
 
     def append(self, span: Span, changes: list[Change]) -> None:
         """`span`, all writes, was ordered; it may change the keys of `changes`."""
         first = span.first
         mode = span.mode if span.is_exact else span.mode | INEXACT
         invariant(first > self.last_slot, "slots are journaled in their order")
+        if self._buried is not None:
+            self._finish_tombstone()
         entries = self._entries
         if entries and self._size + span.size > RECORD_BYTES_GOAL:
             self._finish_writes()
@@ -150,15 +153,21 @@ class Journal:
 
     def tombstone(self, slot: int, reason: str, now: int) -> None:
         """`slot` is executed as if it had never been asked: its owner will be told the error `reason`."""
-        self._note(TOMBSTONE, slot, reason, now)
-
-    def closed(self, slot: int, reason: str, now: int) -> None:
-        """`slot` was closed without a decision; replicas may have executed it."""
-        self._note(CLOSED, slot, reason, now)
+        self._begin_note(now)
+        buried = self._buried
+        if buried is not None and buried[1] == slot - 1 and buried[2] == reason:
+            self._buried = (buried[0], slot, reason)
+            return
+        if buried is not None:
+            self._finish_tombstone()
+        self._buried = (slot, slot, reason)
 
     def end(self, now: int) -> None:
         """A clean end, after which nothing follows: a last record that says how much is durable."""
-        self._note(ENDED, self.last_slot, "", now)
+        self._begin_note(now)
+        if self._buried is not None:
+            self._finish_tombstone()
+        self._finish(ENDED, self.last_slot, self.last_slot, [])
 
     @property
     def pending_bytes(self) -> int:
@@ -169,6 +178,8 @@ class Journal:
         """The records of this turn, most often one, in order; they are handed out once."""
         if self._entries:
             self._finish_writes()
+        if self._buried is not None:
+            self._finish_tombstone()
         records, self._records = self._records, []
         return records
 
@@ -184,11 +195,16 @@ class Journal:
         self._changes.clear()
         self._size = 0
 
-    def _note(self, kind: int, slot: int, reason: str, now: int) -> None:
+    def _begin_note(self, now: int) -> None:
         if self._entries:
             self._finish_writes()
         self.time = now
-        self._finish(kind, slot, slot, [reason.encode()[:REASON_BYTES_MAX]])
+
+    def _finish_tombstone(self) -> None:
+        assert self._buried is not None
+        first, last, reason = self._buried
+        self._buried = None
+        self._finish(TOMBSTONE, first, last, [reason.encode()[:REASON_BYTES_MAX]])
 
     def _finish(self, kind: int, first: int, last: int, parts: list[bytes]) -> None:
         """Make a record of `parts`."""
@@ -289,7 +305,7 @@ class JournalReader:
             is_sound = self.last_slot < first <= last
             self.last_slot = last
         else:
-            is_sound = kind in (TOMBSTONE, CLOSED, ENDED)
+            is_sound = kind in (TOMBSTONE, ENDED)
         if not is_sound:
             raise _nonsense(number)
         self.number = number
@@ -355,7 +371,7 @@ def entries_of(record: Record) -> list[Entry]:
 
 
 def reason_of(record: Record) -> str:
-    """The reason that a tombstone, or the note of a closed slot, gives."""
+    """The reason that a tombstone gives."""
     return record.data[_HEAD.size : -CHECKSUM_BYTES].decode(errors="replace")
 
 

@@ -81,6 +81,10 @@ class Judge:
             return Cause.WRONG_READS
         return None
 
+    def forgive_all(self) -> None:
+        """All seats have new replicas."""
+        self._read_dissents = [0] * len(self._read_dissents)
+
     def forgive(self, seat: int) -> None:
         """Another replica has this seat: nothing is held against it."""
         self._read_dissents[seat] = 0

@@ -71,7 +71,7 @@ class Limits:
     throttle_ns_max: int = SECOND_NS // 2
     silence_ns_max: int = 5 * SECOND_NS
     decision_ns_max: int = 30 * SECOND_NS
-    attention_ns_max: int = 1 * SECOND_NS
+    attention_ns_max: int = SECOND_NS // 10
 
     # What changed since the last checkpoint, and how much of it is read at once.
     changes_bytes_max: int = 64 * MIB
@@ -103,6 +103,7 @@ class Limits:
             (self.client_pending_max <= self.inflight_slots_max, "client_pending_max <= inflight_slots_max"),
             (self.inflight_slots_max <= self.lag_slots_max, "inflight_slots_max <= lag_slots_max"),
             (self.silence_ns_max < self.lag_ns_max, "silence_ns_max < lag_ns_max"),
+            (self.attention_ns_max < self.silence_ns_max, "attention_ns_max < silence_ns_max"),
             (self.silence_ns_max < self.decision_ns_max, "silence_ns_max < decision_ns_max"),
         )
         for holds, relation in relations:

@@ -80,13 +80,17 @@ class Spared:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """A slot was closed without f+1 equal replies: split when all had replied, else unanswered."""
+    """`count` slots were closed without f+1 equal replies: split when all had replied, else unanswered.
+
+    `request` is that of the first, `slot`; `is_write` says whether any of them is a write.
+    """
 
     slot: int
     request: bytes
     is_write: bool
     is_split: bool
     now: int
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +150,17 @@ Notice = (
     | QuorumRegained
     | StateUnreadable
 )
+
+
+def tell_closed(notices: list[Notice], closed: Undecided) -> None:
+    """Add that slots were closed to what is told: neighbours as one, since there may be tens of thousands."""
+    before = notices[-1] if notices else None
+    if (
+        isinstance(before, Undecided)
+        and before.is_split == closed.is_split
+        and before.slot + before.count == closed.slot
+    ):
+        is_write, count = before.is_write or closed.is_write, before.count + closed.count
+        notices[-1] = Undecided(before.slot, before.request, is_write, before.is_split, before.now, count)
+    else:
+        notices.append(closed)

@@ -5,16 +5,18 @@ tombstones, which are kept until a checkpoint lies behind them.
 """
 
 from .changes import Changes
-from .journal import Journal
+from .journal import INEXACT, Entry, Journal
+from .judge import Replayed
 from .span import Span
+from .tombstones import Tombstones
 
 
 class Recording:
-    """`tombstones` are slots closed without a decision since the last checkpoint that may have been writes, and why."""
+    """`tombstones` are slots that were closed without a decision since the last checkpoint: all writes among them."""
 
     def __init__(self, changes: Changes) -> None:
         self.journal: Journal | None = None
-        self.tombstones: dict[int, str] = {}
+        self.tombstones = Tombstones()
         # Whether something is to be written though nothing is to be sent to the replicas.
         self.has_news = False
         self._changes = changes
@@ -36,11 +38,25 @@ class Recording:
 
     def bury(self, slot: int, reason: str, now: int) -> None:
         """Nobody executes this slot again. That is on disk before its owner is told."""
-        self.tombstones[slot] = reason
+        self.tombstones.bury(slot, slot, reason)
         if self.journal is not None:
             self.journal.tombstone(slot, reason, now)
             self.has_news = True
 
+    def closed(self, slot: int, reason: str, is_write: bool, now: int) -> None:
+        """This slot was not decided: bury it if it is a write, or if a read leaves no gap between writes so."""
+        if is_write or self.tombstones.would_grow(slot, reason):
+            self.bury(slot, reason, now)
+
     def kept(self, slot: int) -> None:
         """A checkpoint is kept: what lies before it is executed by nobody any more."""
-        self.tombstones = {buried: reason for buried, reason in self.tombstones.items() if buried > slot}
+        self.tombstones.forget(slot)
+
+
+def span_of(entry: Entry) -> Span:
+    """What the journal holds, as slots of the cell's own."""
+    form = Replayed() if entry.mode & INEXACT else None
+    span = Span(None, entry.requests, entry.mode & ~INEXACT, is_write=True, form=form)
+    span.frames = entry.frames
+    span.is_replayed = True
+    return span

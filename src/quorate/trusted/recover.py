@@ -1,6 +1,7 @@
 """The life of a seat's replica as one table, and the schedule: which seat is rebuilt when, by which strategy, and why.
 
 Rules:
+- No role of a replica changes but as the table has it; another replica in a seat begins another life.
 - A seat that lost its replica comes first, then what the operator asked for, then what is due (VM-FIT, section 2.4).
 - Shadows and restarts happen one at a time; `shadow-all` rebuilds all that is wanted at once.
 - A restart costs a vote while it lasts. None begins that would leave fewer than f+1 voters; that is said instead.
@@ -23,23 +24,25 @@ DOUBLINGS_MAX = 32
 # A replica that voted this many times longer than the wait before it is no case for a longer wait.
 STEADY_WAITS = 4
 
-# Each state with those that may follow. A replica that begins in an empty cell has nothing to restore. Who is convicted
-# or retired does not come back: the next replica of the seat begins.
+# Each state of one replica with those that may follow. Who begins in an empty cell has nothing to restore, and who is
+# filled while nothing is asked has nothing to catch up with. Only who votes can be convicted: a shadow that is no good
+# retires. Who is convicted or retired does not come back: the seat's next replica begins a life of its own.
 FOLLOWING: dict[Role, tuple[Role, ...]] = {
-    Role.BOOTING: (Role.RESTORING, Role.VOTING, Role.RETIRED),
-    Role.RESTORING: (Role.CATCHING_UP, Role.CONVICTED, Role.RETIRED),
-    Role.CATCHING_UP: (Role.VERIFIED, Role.CONVICTED, Role.RETIRED),
-    Role.VERIFIED: (Role.VOTING, Role.CONVICTED, Role.RETIRED),
-    Role.VOTING: (Role.CONVICTED, Role.RETIRING, Role.RETIRED),
-    Role.CONVICTED: (Role.BOOTING,),
+    Role.BOOTING: (Role.RESTORING, Role.VOTING, Role.RETIRING),
+    Role.RESTORING: (Role.CATCHING_UP, Role.VERIFIED, Role.RETIRING),
+    Role.CATCHING_UP: (Role.VERIFIED, Role.RETIRING),
+    Role.VERIFIED: (Role.VOTING, Role.RETIRING),
+    Role.VOTING: (Role.CONVICTED, Role.RETIRING),
+    Role.CONVICTED: (),
     Role.RETIRING: (Role.RETIRED,),
-    Role.RETIRED: (Role.BOOTING,),
+    Role.RETIRED: (),
 }
 
 
-def may_follow(before: Role, after: Role) -> bool:
-    """Whether a replica, or its seat's next one, may be `after` directly after `before`."""
-    return after in FOLLOWING[before]
+def become(before: Role, after: Role) -> Role:
+    """`after`, for a replica that is `before`: no role is changed but through here, as the table has it."""
+    invariant(after in FOLLOWING[before], "a replica's life goes on as its table says")
+    return after
 
 
 class Strategy(Enum):
@@ -180,6 +183,14 @@ class Schedule:
         self._asked[seat] = self._reactive_strategy() if strategy is None else strategy
         self._retry_at[seat] = now
         self._look_again()
+
+    def withdraw(self, seat: int) -> bool:
+        """The operator takes back what was asked for. Whether it had not begun yet; else it goes on."""
+        if self._asked[seat] is None:
+            return False
+        self._asked[seat] = None
+        self._is_postponed[seat] = False
+        return True
 
     # What happened.
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from .messages import Role
 from .protocol import Scanner
 from .span import Span
 
@@ -57,8 +58,8 @@ class Seat:
     `is_garbled` says that what comes next in its buffer is no reply, `is_broken` that it was reported for what makes
     its lane useless; either way nothing more is read from it. `oldest` is the first *decided* segment that it owes.
     A shadow begins at slot `begins_at`; while it is held, its lane is not written to.
-    `throttles_since` and `excused_at` are in nanoseconds: since when requests are held back for it (0: they are not),
-    and from when on its silence counts.
+    `throttles_since` and `excused_at` are in the vote's time (ns): since when requests are held back for it (0: they
+    are not), and from when on its silence counts.
     """
 
     def __init__(self, index: int, scanner: Scanner) -> None:
@@ -81,8 +82,12 @@ class Seat:
         self.excused_at = 0
         self.throttles_since = 0
         self._matched = 0
-        self.ballot: bytes | None = None
-        self.ballot_size = 0
+        self.reply: bytes | None = None
+        self.reply_size = 0
+
+    def role(self) -> Role:
+        """Where a shadow stands: its lane is written to once it is proved to hold a checkpoint's state."""
+        return Role.CATCHING_UP if self.is_held else Role.VERIFIED
 
     def is_heard(self) -> bool:
         """Whether what it sends next may be a reply to a slot."""
@@ -96,34 +101,34 @@ class Seat:
         """Whether its stream, at a slot of `span`, is worth comparing: it does not begin with a long reply."""
         if len(self.buffer) <= STREAMED_REPLY_BYTES_MAX:
             return True
-        return self.has_ballot(span, reply_bytes_max) and 0 < self.ballot_size <= STREAMED_REPLY_BYTES_MAX
+        return self.has_reply(span, reply_bytes_max) and 0 < self.reply_size <= STREAMED_REPLY_BYTES_MAX
 
-    def has_ballot(self, span: Span, reply_bytes_max: int) -> bool:
-        """Whether its reply to one slot of `span`, next in its buffer, is complete; if so `ballot` is canonical."""
-        if self.ballot is not None:
+    def has_reply(self, span: Span, reply_bytes_max: int) -> bool:
+        """Whether its reply to one slot of `span`, next in its buffer, is complete; if so `reply` is canonical."""
+        if self.reply is not None:
             return True
         if self.scanner.scan(self.buffer, 0, len(self.buffer), 1, span.frames):
-            self.ballot_size = self.scanner.end
-            reply = bytes(self.buffer[: self.ballot_size])
+            self.reply_size = self.scanner.end
+            reply = bytes(self.buffer[: self.reply_size])
             if len(reply) > reply_bytes_max:
-                self.ballot = OVERSIZED
+                self.reply = OVERSIZED
             else:
-                self.ballot = reply if span.form is None else span.form.canonical(reply)
+                self.reply = reply if span.form is None else span.form.canonical(reply)
             return True
         if self.scanner.is_garbage:
             self.is_garbled = True
         elif len(self.buffer) > reply_bytes_max:
-            self.ballot = OVERSIZED
-            self.ballot_size = 0
+            self.reply = OVERSIZED
+            self.reply_size = 0
             return True
         return False
 
-    def take_ballot(self) -> None:
-        """The ballot was counted: its bytes go. Of an oversized reply, the rest is still to come."""
-        if self.ballot_size:
-            self.take(self.ballot_size)
+    def take_reply(self) -> None:
+        """The reply was counted: its bytes go. Of an oversized reply, the rest is still to come."""
+        if self.reply_size:
+            self.take(self.reply_size)
         else:
-            self.ballot = None
+            self.reply = None
             self.is_skipping = True
             self.skip()
 
@@ -131,7 +136,7 @@ class Seat:
         """The first `size` bytes of the buffer, whole replies, were counted or compared."""
         del self.buffer[:size]
         self.scanner.shift(size)
-        self.ballot = None
+        self.reply = None
         self._matched = 0
 
     def agrees_with(self, data: bytes) -> bool:
@@ -192,4 +197,4 @@ class Seat:
         self.owed_bytes = 0
         self.oldest = None
         self.throttles_since = 0
-        self.ballot = None
+        self.reply = None

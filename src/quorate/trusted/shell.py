@@ -17,7 +17,9 @@ from .gate import Gate
 from .messages import Cause, Notice, Role
 from .turn import Turn
 
-DRAIN_POLL_SECONDS = 0.005
+DRAIN_POLL_NS = 5_000_000
+# A client that goes on reading at the end is waited for longer than one that does not: for so many times as long.
+DRAIN_TIMEOUTS_MAX = 6
 
 # What a fault drill does to a replica's bytes on their way to the core (see quorate.drills); None for nothing.
 Edge = Callable[[bytes, Callable[[bytes], None]], None]
@@ -39,6 +41,10 @@ class JournalPort(Protocol):
     @property
     def is_full(self) -> bool:
         """Whether writes must be refused, because the disk has no room."""
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether, where it is full, what was reserved for the cell's own writes is nearly used up too."""
 
 
 class Clock:
@@ -132,7 +138,7 @@ class Shell:
         self.gate = Gate()
         self._on_notices = on_notices
         self._loop = asyncio.get_running_loop()
-        self._is_full = False
+        self._is_full = self._is_spent = False
         self.turn = Turn(core, self.clock.now, self._loop.call_soon, self._flush)
         self.clients = Connections(self.turn)
         self.connections = self.clients.by_number
@@ -223,14 +229,15 @@ class Shell:
         self.turn.is_scheduled = False
         core = self.core
         is_batch_due = core.is_batch_due(self.clock.now())
-        if self.journal_file is not None:
-            if is_batch_due or core.recording.has_news:
-                # What was ordered is written before anything follows from it, and batches make fewer syncs.
-                self.journal_file.write()
-                core.recording.has_news = False
-            self._check_room(self.journal_file)
+        if self.journal_file is not None and (is_batch_due or core.recording.has_news):
+            # What was ordered is written before anything follows from it, and batches make fewer syncs.
+            self.journal_file.write()
+            core.recording.has_news = False
         if is_batch_due:
             self._write_lanes(core.distribute.take())
+        if self.journal_file is not None:
+            # Only now: what is read because there is room again is written too before it is sent, with the next batch.
+            self.check_room(self.journal_file)
         if core.reply.ready:
             self._write_clients()
         if core.readable:
@@ -245,14 +252,17 @@ class Shell:
             self._resume_lanes()
         self._arm()
 
-    def _check_room(self, journal_file: JournalPort) -> None:
+    def check_room(self, journal_file: JournalPort) -> None:
+        """Once a turn, and before the first: tell the core what room the journal has."""
         is_full = journal_file.is_full
-        if is_full != self._is_full:
-            self._is_full = is_full
-            self.core.protocol.journal_measured(is_full)
+        is_spent = is_full and journal_file.is_spent
+        if is_full != self._is_full or is_spent != self._is_spent:
+            self._is_full, self._is_spent = is_full, is_spent
+            self.core.protocol.journal_measured(is_full, is_spent)
         is_stalled = (journal_file.is_short and not is_full) or self._holds_too_much()
         if is_stalled != self.core.is_stalled:
             self.core.stalled(is_stalled, self.now())
+            self.schedule()
 
     def _holds_too_much(self) -> bool:
         return self.gate.size > self.core.limits.clients_output_bytes_max
@@ -344,7 +354,10 @@ class Shell:
             lane.transport.abort()
 
     async def drain(self, timeout_ns: int) -> None:
-        """Take no more clients or requests; answer what is under way, for at most `timeout_ns`; then close all."""
+        """Take no more clients or requests; answer what is under way, for at most `timeout_ns`; then close all.
+
+        What is told waits until it is durable, as ever. A client that reads nothing for `timeout_ns` is given up.
+        """
         if self._server is not None:
             self._server.close()
         if self.is_ending:
@@ -354,24 +367,34 @@ class Shell:
         self.turn.is_draining = True
         for connection in self.connections.values():
             connection.read_all()
-        give_up = self.clock.now() + timeout_ns
-        while self.core.order.inflight_slots and self.clock.now() < give_up:  # noqa: ASYNC110 - the core knows no events
-            await asyncio.sleep(DRAIN_POLL_SECONDS)
+        began = self.clock.now()
+        self._flush()
+        while self._is_owing() and self.clock.now() < began + timeout_ns:  # noqa: ASYNC110 - the core knows no events
+            await asyncio.sleep(DRAIN_POLL_NS / 1e9)
         self._flush()
         self.is_ending = True
         if self._timer is not None:
             self._timer.cancel()
         for lane in (*self.lanes.values(), *self.shadows.values()):
             lane.transport.close()
-        await self._close_clients(give_up)
+        await self._close_clients(timeout_ns, began + timeout_ns * DRAIN_TIMEOUTS_MAX)
 
-    async def _close_clients(self, give_up: int) -> None:
-        """Close each client as soon as it was sent everything; at `give_up` (ns) those, too, that do not read."""
+    def _is_owing(self) -> bool:
+        return self.core.order.inflight_slots > 0 or not self.gate.is_empty
+
+    async def _close_clients(self, timeout_ns: int, give_up: int) -> None:
+        """Close who was sent everything, who has read nothing for `timeout_ns`, and at `give_up` (ns) all others."""
+        # By number: how much was still to be sent, and how many looks ago that last became less. Looks, not time: what
+        # the cell itself slept is not the client's.
+        waits: dict[int, tuple[int, int]] = {}
         while self.connections:
             is_over = self.clock.now() >= give_up
-            for connection in list(self.connections.values()):
-                if is_over:
-                    connection.transport.abort()
-                elif not connection.transport.get_write_buffer_size():
+            for number, connection in list(self.connections.items()):
+                unsent = connection.transport.get_write_buffer_size()
+                before, looks = waits.get(number, (unsent, 0))
+                waits[number] = (unsent, looks + 1 if unsent >= before else 0)
+                if not unsent:
                     connection.transport.close()
-            await asyncio.sleep(DRAIN_POLL_SECONDS)
+                elif is_over or looks >= timeout_ns // DRAIN_POLL_NS:
+                    connection.transport.abort()
+            await asyncio.sleep(DRAIN_POLL_NS / 1e9)

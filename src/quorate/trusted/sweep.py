@@ -19,6 +19,9 @@ from .span import Span
 IDLE_SHARES = 3
 # How many times a checkpoint is tried for while keys turn out to hold something else than was thought.
 ROUNDS_MAX = 64
+# How many times in a row a key may be read without f+1 equal replies: the replicas then hold different states of it.
+UNDECIDED_MAX = 3
+DISAGREED = "the replicas do not agree on its state"
 CHUNK_KEYS_FIRST = 16
 # How often a chunk is doubled, at most, and which part of what a replica may owe one may have: 1 of 8.
 HASTE_MAX = 16
@@ -43,7 +46,7 @@ class Sweep:
     """Reads the state of what `protocol.changes` notes, whenever a checkpoint is wanted.
 
     `effects` collects what follows for the store, in slot order. `unreadable` holds keys whose state cannot be read:
-    while there are any, there is no checkpoint.
+    while there are any, there is no checkpoint. The empty key stands for which keys there are, and how many.
     """
 
     def __init__(self, protocol: Protocol, limits: Limits) -> None:
@@ -65,6 +68,9 @@ class Sweep:
         self.rounds = 0
         self._sealing_since = 0
         self._found: list[tuple[tuple[int, bytes], str]] = []
+        # How many times in a row a key was read, and keys were counted or listed, without f+1 equal replies.
+        self._undecided: dict[tuple[int, bytes], int] = {}
+        self._uncounted: dict[int, int] = {}
         self._has_told = False
         self._asked: dict[int, Span] = {}
         self._counting: list[tuple[int, Span]] = []
@@ -100,6 +106,9 @@ class Sweep:
         """
         self._asked = {}
         self._counting = []
+        self._undecided = {}
+        self._uncounted = {}
+        self.unreadable = {place: reason for place, reason in self.unreadable.items() if reason != DISAGREED}
         self.effects = []
         self.stage = Stage.RESTING
         self.is_sealing = False
@@ -234,6 +243,7 @@ class Sweep:
                 number = None if data is None else self._protocol.counted(data)
                 self._is_clean = self._is_clean and number is not None
                 self._counts[database] = number or 0
+                self._weigh_count(database, is_decided=data is not None)
                 return
         if data:
             for part in self._protocol.take_state(span, first, count, data):
@@ -245,12 +255,14 @@ class Sweep:
         for database, key, kind in self._protocol.state_asked(span, first, count):
             if data is None:
                 self._changes.keep(database, key, kind)
+                self._weigh((database, key))
             else:
                 self._give_up((database, key), "its state is over the limit of one reply")
 
     def _take(self, part: Part) -> None:
         place = (part.database, part.key)
         self.unreadable.pop(place, None)
+        self._undecided.pop(place, None)
         if part.is_settled:
             self.effects.append(part)
             return
@@ -259,6 +271,24 @@ class Sweep:
             self._give_up(place, "it holds what is no abstract state")
         else:
             self._changes.keep(part.database, part.key, part.kind)
+
+    def _weigh(self, place: tuple[int, bytes]) -> None:
+        """This was read without f+1 equal replies: once too often, and it is given up, until it can be read."""
+        self._undecided[place] = self._undecided.get(place, 0) + 1
+        if self._undecided[place] >= UNDECIDED_MAX:
+            self._give_up(place, DISAGREED)
+
+    def _weigh_count(self, database: int, is_decided: bool) -> None:
+        """As `_weigh`, for which keys there are, and how many."""
+        place = (database, b"")
+        if not is_decided:
+            self._uncounted[database] = self._uncounted.get(database, 0) + 1
+            if self._uncounted[database] >= UNDECIDED_MAX:
+                self._give_up(place, DISAGREED)
+            return
+        self._uncounted.pop(database, None)
+        if self.unreadable.get(place) == DISAGREED:
+            del self.unreadable[place]
 
     def _give_up(self, place: tuple[int, bytes], reason: str) -> None:
         if place not in self.unreadable:
@@ -273,24 +303,34 @@ class Sweep:
         if not self._has_told:
             self._found += list(self.unreadable.items())[:1]
 
+    def _stop_if_unreadable(self, database: int) -> None:
+        """Where nobody can tell which keys there are it is not asked again and again."""
+        if (database, b"") in self.unreadable:
+            self._stop_wanting()
+
     def _counted(self, database: int, data: bytes | None) -> None:
         number = None if data is None else self._protocol.counted(data)
         self.stage = Stage.RESTING
         if number == 0:
+            self._weigh_count(database, is_decided=True)
             self._clear(database)
         elif number is None:
             self._changes.keep_whole(database)
+            if data is None:
+                self._weigh_count(database, is_decided=False)
+                self._stop_if_unreadable(database)
         else:
             self.stage = Stage.LISTING
 
     def _listed(self, data: bytes | None) -> None:
         names = None if data is None else self._protocol.listed(data)
         self.stage = Stage.RESTING
+        self._weigh_count(self._database, is_decided=data is not None)
         if names is None:
             self._changes.keep_whole(self._database)
             if data is not None:
                 self._give_up((self._database, b""), "its keys are too many to be listed")
-                self._stop_wanting()
+            self._stop_if_unreadable(self._database)
             return
         self._clear(self._database)
         self._used[self._database] = True
@@ -326,7 +366,8 @@ class Sweep:
         self.stage = Stage.RESTING
         self.rounds += 1
         if self.rounds > ROUNDS_MAX and not self.unreadable:
-            self._found.append(((self._database, b""), "keys kept turning out to hold something else than was thought"))
+            reason = "keys kept turning out to hold something else than was thought"
+            self._found.append((self._changes.first() or (self._database, b""), reason))
             self._has_told = True
         if self.unreadable or self.rounds > ROUNDS_MAX:
             self._stop_wanting()

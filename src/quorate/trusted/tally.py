@@ -25,3 +25,8 @@ class Tally:
         self.latency_sum_ns += count * latency_ns
         bucket = (latency_ns // 16_000).bit_length()
         self.latency_counts[min(bucket, len(LATENCY_BOUNDS_NS))] += count
+
+    def closed(self, is_split: bool) -> None:
+        """A slot was closed without f+1 equal replies, either because they differed or because they were too few."""
+        self.split += is_split
+        self.unanswered += not is_split

@@ -1,4 +1,4 @@
-"""One turn of the loop: one time for all that comes in it, and one sending at its end.
+"""One turn of the loop: one time for what comes in it, and one sending at its end.
 
 This is the half of the shell that every request passes and that needs no socket: it is told how to read the clock, how
 to have something called at the end of the turn, and what sends. It decides only when to send, never what.
@@ -35,6 +35,14 @@ class Turn:
     def now(self) -> int:
         """The time (ns): read once in a turn that ends with sending, however much comes in it."""
         return self._at if self.is_scheduled else self.clock()
+
+    def read_at(self) -> int:
+        """The time (ns) at which a client's bytes are read, and from now on that of this turn.
+
+        Other work of the loop may have taken long since the turn was scheduled; what has expired meanwhile is gone.
+        """
+        self._at = self.clock()
+        return self._at
 
     def schedule(self) -> None:
         """See to it that what the core puts out in this turn is sent at its end."""

@@ -4,7 +4,7 @@ Theory of operation. Replies come as one stream of bytes per seat. The *frontier
 either at the frontier, with the bytes that it sent beyond what is decided, or behind it, owing *segments* of decided
 slots. At the frontier, the streams themselves are voted on: a prefix that f+1 of them share is framed once and
 decided, however many replies it holds. Only where no f+1 streams agree, or replies must be compared in canonical form,
-one slot is decided at a time by ballots. What a seat owes is compared when it comes, by whole segments, and frame by
+one slot is decided at a time by its ballot. What a seat owes is compared when it comes, by whole segments, and frame by
 frame at the first difference. So each byte is compared once and framed once, and the slowest seat is never waited for.
 
 This file knows neither clients nor what follows from a verdict: it reports decisions, dissents and faults.
@@ -37,7 +37,8 @@ class Vote:
         # Where a shadow begins: no run of slots is decided across it.
         self.barrier = 0
         self.frontier = 1
-        self.excused_at = 0
+        # What the cell missed counts for nobody: all times that are kept here are without it, and in nanoseconds.
+        self.missed_ns = 0
         self.awaiting: deque[Span] = deque()
         self.decisions: list[Decision] = []
         self.dissents: list[Dissent] = []
@@ -47,6 +48,7 @@ class Vote:
 
     def expect(self, span: Span) -> None:
         """`span` was ordered and distributed: its replies are awaited."""
+        span.awaited_at = span.ordered_at - self.missed_ns
         self.awaiting.append(span)
 
     def joined(self, index: int, lane: int, setup_frames: int, now: int) -> None:
@@ -55,7 +57,7 @@ class Vote:
         seat = self.lanes[lane] = self.seats[index]
         seat.is_voting = True
         seat.setup_frames = setup_frames
-        seat.heard_at = now
+        seat.heard_at = now - self.missed_ns
 
     def answered(self, lane: int, data: bytes, now: int) -> None:
         """Bytes came from the replica at the end of this lane."""
@@ -63,7 +65,7 @@ class Vote:
         if seat is None or seat.is_broken or seat.is_garbled or not (seat.is_voting or seat.is_shadow):
             return
         seat.buffer += data
-        seat.heard_at = now
+        seat.heard_at = now = now - self.missed_ns
         if seat.is_skipping:
             self._skip(seat)
         if seat.setup_frames and not self._finish_setup(seat):
@@ -71,12 +73,12 @@ class Vote:
         if seat.owed:
             self._compare(seat)
         if not seat.owed:
-            self.advance(now)
+            self._advance(now)
 
     def removed(self, index: int, now: int) -> None:
         """This seat's replica lost its vote; the slots under way are decided without it."""
         self.seats[index].clear()
-        self.advance(now)
+        self._advance(now - self.missed_ns)
 
     def voters(self) -> int:
         """How many replicas vote."""
@@ -85,7 +87,7 @@ class Vote:
     def close_all(self, now: int) -> None:
         """None of the slots under way will be decided."""
         while self.awaiting:
-            self._close_slot(self.awaiting[0], "unanswered", now)
+            self._close_slot(self.awaiting[0], "unanswered", now - self.missed_ns)
 
     def restart(self) -> None:
         """All replicas are new ones, which join when they hold the state of all slots so far."""
@@ -107,7 +109,7 @@ class Vote:
         shadow.is_held = True
         shadow.setup_frames = setup_frames
         shadow.begins_at = self.frontier + sum(span.count for span in self.awaiting)
-        shadow.heard_at = shadow.excused_at = now
+        shadow.heard_at = shadow.excused_at = now - self.missed_ns
         self.barrier = shadow.begins_at
         self.shadows.append(shadow)
         self.lanes[lane] = shadow
@@ -127,7 +129,7 @@ class Vote:
     def released(self, shadow: Seat, now: int) -> None:
         """What a shadow was to be sent so far is on its lane: from now on it is expected to answer."""
         shadow.is_held = False
-        shadow.excused_at = now
+        shadow.excused_at = now - self.missed_ns
 
     def is_level(self, shadow: Seat) -> bool:
         """Whether a shadow has answered all that is decided, and something at all unless nothing is under way."""
@@ -145,7 +147,7 @@ class Vote:
         shadow.is_shadow = False
         shadow.is_voting = True
         self.seats[index] = shadow
-        self.advance(now)
+        self._advance(now - self.missed_ns)
         return index
 
     def _follow(self, segment: Segment) -> None:
@@ -158,7 +160,7 @@ class Vote:
 
     # Deciding at the frontier.
 
-    def advance(self, now: int) -> None:
+    def _advance(self, now: int) -> None:
         """Decide all that can be decided."""
         while self.awaiting:
             if self._must_wait() or not (self._decide_stream(now) or self._decide_slot(now)):
@@ -196,7 +198,7 @@ class Vote:
     def _agreeing(self, ready: list[Seat]) -> tuple[list[Seat], int]:
         """Seats whose streams agree, the one with the frames first, and the bytes that at least f+1 of them share.
 
-        No more of them than one reply may have are looked at: what does not end within is left to the ballots.
+        No more of them than one reply may have are looked at: what does not end within is left to their ballots.
         """
         needed = votes_needed(self.f)
         if len(ready) >= needed and _are_equal(ready):
@@ -241,11 +243,11 @@ class Vote:
         groups: dict[bytes, list[Seat]] = {}
         outstanding = 0
         for seat in self.seats:
-            if seat.is_ready() and seat.has_ballot(span, self._bytes_max(span)):
-                groups.setdefault(seat.ballot or OVERSIZED, []).append(seat)
+            if seat.is_ready() and seat.has_reply(span, self._bytes_max(span)):
+                groups.setdefault(seat.reply or OVERSIZED, []).append(seat)
             elif seat.is_voting and not seat.is_broken and not seat.is_garbled:
                 outstanding += 1
-        agreed = max(groups, key=lambda ballot: len(groups[ballot]), default=None)
+        agreed = max(groups, key=lambda reply: len(groups[reply]), default=None)
         largest = len(groups[agreed]) if agreed is not None else 0
         if agreed is not None and largest >= votes_needed(self.f):
             self._settle_slot(span, agreed, groups[agreed], now)
@@ -283,7 +285,7 @@ class Vote:
         segment = Segment(self.frontier, 1, agreed, [span], len(span.request_at(self.frontier)), now)
         for seat in self.seats:
             if seat in winners:
-                self._take_ballot(seat)
+                self._take_reply(seat)
             elif seat.is_voting:
                 self._owe(seat, segment)
         if self.shadows:
@@ -294,8 +296,8 @@ class Vote:
         """No f+1 equal replies will come in time: the slot is closed, and nobody is guilty of it."""
         segment = Segment(self.frontier, 1, None, [span], len(span.request_at(self.frontier)), now)
         for seat in self.seats:
-            if seat.is_ready() and seat.has_ballot(span, self._bytes_max(span)):
-                self._take_ballot(seat)
+            if seat.is_ready() and seat.has_reply(span, self._bytes_max(span)):
+                self._take_reply(seat)
             elif seat.is_voting:
                 seat.owe(segment)
                 # Nobody is judged for what was not decided, but what is kept for a replica has a bound all the same.
@@ -318,8 +320,8 @@ class Vote:
         if not seat.throttles_since and self._is_beyond(seat):
             seat.throttles_since = segment.decided_at
 
-    def _take_ballot(self, seat: Seat) -> None:
-        seat.take_ballot()
+    def _take_reply(self, seat: Seat) -> None:
+        seat.take_reply()
         if seat.is_garbled:
             self._fault(seat, Cause.GARBAGE)
 
@@ -360,18 +362,18 @@ class Vote:
     def _compare_one(self, seat: Seat, segment: Segment) -> bool:
         """Compare one owed reply in canonical form; whether it was complete."""
         span = segment.spans[0]
-        if not seat.has_ballot(span, self._bytes_max(span)):
+        if not seat.has_reply(span, self._bytes_max(span)):
             if seat.is_garbled:
                 if segment.data is not None:
                     self.dissents.append(Dissent(seat.index, segment.first, span, segment.data, bytes(seat.buffer)))
                 self._fault(seat, Cause.GARBAGE)
             return False
-        reply = seat.ballot or OVERSIZED
+        reply = seat.reply or OVERSIZED
         if segment.data is not None and reply != segment.data:
             self.dissents.append(Dissent(seat.index, segment.first, span, segment.data, reply))
             if reply == OVERSIZED:
                 self._fault(seat, Cause.FLOOD)
-        self._take_ballot(seat)
+        self._take_reply(seat)
         seat.paid()
         return True
 
@@ -402,15 +404,13 @@ class Vote:
 
     # Time.
 
-    def excuse(self, now: int) -> None:
-        """The cell itself was not attending: nobody's silence before `now` counts."""
-        self.excused_at = now
-        for seat in (*self.seats, *self.shadows):
-            seat.excused_at = now
+    def missed(self, gap: int) -> None:
+        """The cell itself was not attending for `gap` ns: that is nobody's silence, and all deadlines move by it."""
+        self.missed_ns += gap
 
     def spared(self, index: int, now: int) -> None:
         """This seat's replica was reported and keeps its vote: its silence counts anew from `now` on."""
-        self.seats[index].excused_at = now
+        self.seats[index].excused_at = now - self.missed_ns
 
     def is_throttled(self, now: int) -> bool:
         """Whether a voter lags so far behind that no more should be asked for a while.
@@ -423,7 +423,7 @@ class Vote:
             return False
         for seat in self.seats:
             if seat.oldest is not None and self._lags(seat):
-                seat.throttles_since = seat.throttles_since or now
+                seat.throttles_since = seat.throttles_since or now - self.missed_ns
         return True
 
     def is_ahead(self, lane: int) -> bool:
@@ -442,7 +442,7 @@ class Vote:
             due = self._patience(seat)
             if due:
                 deadline = min(deadline, due) if deadline else due
-        return deadline
+        return deadline + self.missed_ns if deadline else 0
 
     def wait_ns_min(self, most: int) -> int:
         """How long every wait takes at least, but not over `most` (ns): no deadline lies nearer when it is set."""
@@ -451,6 +451,7 @@ class Vote:
 
     def expire(self, now: int) -> None:
         """Judge who was silent or late for too long, and close slots that wait for too long."""
+        now -= self.missed_ns
         while self.awaiting and now >= self._decision_due():
             self._close_slot(self.awaiting[0], "unanswered", now)
         self._compare_owed()
@@ -458,10 +459,10 @@ class Vote:
             due = self._patience(seat)
             if due and now >= due:
                 self._report(seat, Cause.MUTE if now >= self._silence_due(seat) else Cause.LAG)
-        self.advance(now)
+        self._advance(now)
 
     def _decision_due(self) -> int:
-        return max(self.awaiting[0].ordered_at, self.excused_at) + self.limits.decision_ns_max
+        return self.awaiting[0].awaited_at + self.limits.decision_ns_max
 
     def _patience(self, seat: Seat) -> int:
         """When the silence or the lag of a seat that owes decided slots has lasted too long; 0 if it owes none."""

@@ -13,6 +13,7 @@ from tests.sim.invariants.full_strength import FullStrength
 from tests.sim.invariants.guilt import Guilt
 from tests.sim.invariants.honest_failure import HonestFailure
 from tests.sim.invariants.innocence import Innocence
+from tests.sim.invariants.leniency import Leniency
 from tests.sim.invariants.liveness import Liveness
 from tests.sim.invariants.messages import Messages
 from tests.sim.invariants.planned import Planned
@@ -31,6 +32,7 @@ ALL: tuple[type[Invariant], ...] = (
     AtMostOnce,
     Guilt,
     Innocence,
+    Leniency,
     HonestFailure,
     Strength,
     Bounds,
@@ -39,8 +41,19 @@ ALL: tuple[type[Invariant], ...] = (
 )
 
 # In runs in which replicas are rebuilt. More than f liars may put into the store whatever they like.
-RECOVERING = (*ALL, Checkpoints, Durability, Planned, Shadows, FullStrength)
-BEYOND = (TotalOrder, Agreement, ClientOrder, Guilt, Innocence, HonestFailure, Strength, Bounds, Liveness)
-RECOVERING_BEYOND = (*BEYOND, Planned, Shadows, FullStrength)
+RECOVERING: tuple[type[Invariant], ...] = (Planned, *ALL, Checkpoints, Durability, Shadows, FullStrength)
+BEYOND: tuple[type[Invariant], ...] = (
+    TotalOrder,
+    Agreement,
+    ClientOrder,
+    Guilt,
+    Innocence,
+    Leniency,
+    HonestFailure,
+    Strength,
+    Bounds,
+    Liveness,
+)
+RECOVERING_BEYOND: tuple[type[Invariant], ...] = (Planned, *BEYOND, Shadows, FullStrength)
 
 __all__ = ["ALL", "RECOVERING", "RECOVERING_BEYOND", "Invariant", "Violation"]

@@ -10,6 +10,7 @@ from tests.sim.reference import Expectation
 if TYPE_CHECKING:
     from tests.sim.errands import Errand, Question, Scanner
     from tests.sim.keeper import State
+    from tests.sim.rebuilding import Shadow
     from tests.sim.world import World
 
 
@@ -22,6 +23,9 @@ class Invariant:
 
     def __init__(self, world: "World") -> None:
         self.world = world
+
+    def admitted(self) -> None:
+        """The core is about to take in what a client sent."""
 
     def ordered(self, slots: list[Slot]) -> None:
         """Requests were given these slots."""
@@ -70,6 +74,9 @@ class Invariant:
 
     def seated(self, lane: int, seat: int) -> None:
         """The shadow of this lane took its seat."""
+
+    def abandoned(self, shadow: "Shadow") -> None:
+        """A shadow was given up because it took too long, and for no other reason."""
 
     def began_anew(self) -> None:
         """All replicas are new ones: what was ordered and is not sent yet never will be."""

@@ -3,13 +3,15 @@
 With sync `always`, checks at each reply that all writes up to its slot are on disk or in a checkpoint, and that what is
 buried has its tombstone there. After each restart: that what was found reaches as far as was acknowledged (`always`) or
 synced (`interval`). After each restart and revival: that the replicas hold the last checkpoint and each write after it
-that was found and not buried, once. Cannot see a disk that lies about a sync.
+that was found and not buried, once. While the disk is full, no client's write is ordered. Cannot see a disk that lies
+about a sync.
 """
 
 from typing import TYPE_CHECKING
 
 from tests.sim.invariants.base import Invariant
 from tests.sim.invariants.checkpoints import difference
+from tests.sim.ledger import Slot
 
 if TYPE_CHECKING:
     from tests.sim.keeper import State
@@ -20,6 +22,10 @@ class Durability(Invariant):
     """Nothing acknowledged is ever lost."""
 
     world: "RecoveringWorld"
+
+    def ordered(self, slots: list[Slot]) -> None:
+        if self.world.shell.is_full and any(slot.is_write and slot.owner is not None for slot in slots):
+            raise self.broken("a client's write was ordered although the disk is full")
 
     def acknowledged(self, slot: int) -> None:
         world = self.world

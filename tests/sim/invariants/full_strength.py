@@ -1,8 +1,9 @@
-"""Once faults stop, all seats vote again within a bound, whatever happened.
+"""Once faults stop, all seats vote again within a bound, whatever happened; and no shadow ever waits in vain.
 
-Checks at the end of a run, when every seat has had time to be filled. Where the keeper was lost there is no state to
+Checks at the end of a run, when every seat has had time to be filled; and of each shadow that was given up for taking
+too long, that its replica had sinned, or nobody was left to prepare it. Where the keeper was lost there is no state to
 fill anybody with, and where more than f liars came to a revival the cell may be lost for good: then nothing is due.
-Cannot see how long one rebuild took.
+Cannot see how long one rebuild took that was done in time.
 """
 
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from tests.sim.invariants.base import Invariant
 from tests.sim.swarm import Phase
 
 if TYPE_CHECKING:
+    from tests.sim.rebuilding import Shadow
     from tests.sim.recovery import RecoveringWorld
 
 
@@ -19,6 +21,11 @@ class FullStrength(Invariant):
     """The cell heals."""
 
     world: "RecoveringWorld"
+
+    def abandoned(self, shadow: "Shadow") -> None:
+        world = self.world
+        if not (shadow.replica.sins or world.is_keeper_lost or world.swarm.phase is Phase.BEYOND):
+            raise self.broken(f"the shadow for seat {shadow.seat} waited in vain")
 
     def ended(self) -> None:
         world = self.world

@@ -5,7 +5,7 @@ cell could not spare it; and whenever a seat was heard, that it sent no more tha
 Cannot see wrong replies that were never delivered, nor judge reads, which are asked again.
 """
 
-from quorate.trusted.messages import Notice, Role, Spared
+from quorate.trusted.messages import Notice, Role, Seated, Spared
 from tests.sim.invariants.base import Invariant
 
 
@@ -17,6 +17,12 @@ class Guilt(Invariant):
     def noticed(self, notice: Notice) -> None:
         if isinstance(notice, Spared):
             self._spared |= {notice.seat}
+        if isinstance(notice, Seated):
+            # Another replica, which nobody has spared anything.
+            self._spared -= {notice.seat}
+
+    def began_anew(self) -> None:
+        self._spared = frozenset()
 
     def turned(self) -> None:
         roles = self.world.core.roles

@@ -26,7 +26,7 @@ class HonestFailure(Invariant):
 
     def noticed(self, notice: Notice) -> None:
         if isinstance(notice, Undecided):
-            self._told += 1
+            self._told += notice.count
         if isinstance(notice, QuorumLost) and self.world.swarm.phase is Phase.WITHIN and not self.world.is_poisoned:
             raise self.broken("the quorum was lost with f+1 correct replicas")
 

@@ -32,7 +32,7 @@ class Liveness(Invariant):
         if waiting:
             raise self.broken(f"slots {waiting} are still under way")
         for guest in world.guests():
-            if guest.unanswered and not guest.is_leaving and not (guest.is_patient and world.core.is_lost):
+            if guest.unanswered and not guest.is_leaving:
                 raise self.broken(f"{type(guest).__name__} {guest.name} still waits for {guest.unanswered} replies")
         if world.swarm.phase is Phase.BEYOND:
             return
