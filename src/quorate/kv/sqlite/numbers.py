@@ -94,11 +94,6 @@ def _out_of_range(text: bytes, value: float) -> bool:
     return value == 0.0 and bool(re.search(rb"[1-9a-f]", digits))
 
 
-def format_double(value: float) -> bytes:
-    """A score as Redis prints it: up to 17 significant digits, no point for whole numbers."""
-    return b"%.17g" % value
-
-
 def parse_long_double(text: bytes, refusal: bytes = NOT_A_FLOAT) -> Fraction | None:
     """The long double in `text`, None for an infinity; raises `CommandError(refusal)` for anything else."""
     found = NUMBER.match(text) if 0 < len(text) < LONG_DOUBLE_BYTES_MAX and text[0] not in SPACE else None
