@@ -86,7 +86,7 @@ class _Replaying:
 
     async def room(self) -> None:
         """Until more may be asked. Raises `Disagreement` when something was not decided."""
-        while not self._core.can_replay() and not self._core.is_lost:  # noqa: ASYNC110 - the core knows no events
+        while self._core.order.is_full() and not self._core.is_lost:  # noqa: ASYNC110 - the core knows no events
             await asyncio.sleep(POLL_SECONDS)
         self._check(0)
 

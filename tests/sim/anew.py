@@ -151,7 +151,7 @@ class Anew:
         world.widest_read = max([world.widest_read, *[len(entry.requests) for entry in entries]])
         for entry in entries:
             for part in surviving(entry, core.recording.tombstones):
-                while not core.can_replay() and not core.is_lost:
+                while core.order.is_full() and not core.is_lost:
                     yield POLL_NS
                 core.replay(part, world.shell.now())
                 world.shell.schedule()

@@ -252,7 +252,7 @@ def _jumps(chance: Random, theme: Theme) -> int:
 
 
 def _crisis(chance: Random, theme: Theme, f: int, silence: int, faulty_ns: int) -> Crisis | None:
-    """The lanes break before the one that stands still has been silent for too long, and while it owes replies.
+    """The lanes break before the one that stands still is retired for holding others up, and while it owes replies.
 
     It goes on before the slots that wait for it are given up.
     """
@@ -260,7 +260,7 @@ def _crisis(chance: Random, theme: Theme, f: int, silence: int, faulty_ns: int) 
         return None
     seat, *lost = chance.sample(range(seats_for(f)), f + 1)
     begins = chance.randint(faulty_ns // 10, faulty_ns // 2)
-    breaks = chance.randint(silence // 8, silence // 2)
+    breaks = chance.randint(silence // 8, silence * 3 // 8)
     stalls = chance.randint(silence * 5 // 4, silence * 2)
     return Crisis(seat, tuple(lost), begins, breaks, stalls, theme is Theme.EXCESS)
 

@@ -173,10 +173,6 @@ class Coordinator:
         self.order.next_slot = slot + 1
         self.vote.frontier = slot + 1
 
-    def can_replay(self) -> bool:
-        """Whether more may be replayed now."""
-        return not self.order.is_full()
-
     def replay(self, entry: Entry, now: int) -> None:
         """Execute again what the journal holds, as slots of the cell's own, which are not journaled once more."""
         self.changes.note_again(entry.changes)
@@ -267,7 +263,7 @@ class Coordinator:
         if self.is_suspended:
             return due
         sweep_due = 0 if self.is_lost else self.sweep.next_deadline()
-        for other in (self.protocol.next_deadline(self.is_lost), self.distribute.next_deadline(), sweep_due):
+        for other in (self.protocol.next_deadline(bool(self._lost())), self.distribute.next_deadline(), sweep_due):
             if other and (other < due or not due):
                 due = other
         return due
@@ -288,9 +284,13 @@ class Coordinator:
         self.vote.expire(now)
         self._settle(now)
         if not self.is_suspended:
-            self._perform(self.protocol.woken(now, QUORUM_LOST if self.is_lost and not self.notices else ""), now)
+            self._perform(self.protocol.woken(now, self._lost()), now)
             self._resume(now)
             self.go_on(now)
+
+    def _lost(self) -> str:
+        # Not before it is told: then it may turn out that all replicas begin anew, and clients wait.
+        return QUORUM_LOST if self.is_lost and not self.notices else ""
 
     def _attend(self, now: int) -> None:
         """A cell that was itself stopped or starved has heard nobody: silence in that time is no one's fault."""
