@@ -86,6 +86,7 @@ PLANTED = (
         "seat.py",
         "                start = scanner.end\n                slot += 1\n",
         "                slot += 1\n",
+        first=9,
     ),
     Planted(
         "a late reply counted twice",
@@ -118,6 +119,7 @@ PLANTED = (
         "vote.py",
         "return max(self._owed_since(seat), seat.heard_at) +",
         "return seat.heard_at +",
+        first=5,
     ),
     Planted(
         "a cell that slept blames the replicas",
@@ -232,6 +234,7 @@ PLANTED = (
         "protocols/redis/cursors.py",
         "join(parts[size:])",
         "join(parts[size + 1 :])",
+        first=8,
     ),
     Planted(
         "bytes under way without a bound",

@@ -21,6 +21,7 @@ PLANTED_RECOVERY = (
         "        outstanding = 0\n        for seat in self.seats:\n            if seat.is_ready() and",
         "        outstanding = 0\n        for seat in (*self.seats, *self.shadows):\n"
         "            if (seat.is_ready() or (seat.is_shadow and not seat.owed and not seat.setup_frames)) and",
+        first=RECOVERING_FROM + 9,
     ),
     fault(
         "a shadow that owes replies takes its seat",
@@ -52,6 +53,7 @@ PLANTED_RECOVERY = (
         "            self._fail_shadow(dissent.seat - len(self.roles), Cause.WRONG_SHADOW, dissent.slot, now)\n"
         "            return\n",
         "            return\n",
+        first=RECOVERING_FROM + 9,
     ),
     fault(
         "the store moves on while shadows are sealed",
@@ -82,6 +84,7 @@ PLANTED_RECOVERY = (
         "recording.py",
         "            self.journal.tombstone(slot, reason, now)\n",
         "            self.tombstones.bury(slot, slot, reason)\n",
+        first=RECOVERING_FROM + 11,
     ),
     fault(
         "what is buried is executed again",
@@ -124,6 +127,7 @@ PLANTED_RECOVERY = (
         "joining.py",
         "will_seal=bool(self.waiting)",
         "will_seal=False",
+        first=RECOVERING_FROM + 34,
     ),
     fault(
         "a restart by plan takes the quorum",

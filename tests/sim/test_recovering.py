@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from quorate.trusted.messages import Convicted, Notice, QuorumRegained, Retired, Seated, ShadowFailed, Undecided
-from tests.sim.__main__ import RECOVERING_FROM, RECOVERING_SHARE, reproduce
+from tests.sim.__main__ import RECOVERING_FROM, reproduce
 from tests.sim.fates import KINDS, Kind, draw_fate
 from tests.sim.recovery import RecoveringWorld
-from tests.sim.test_simulator import BATCH, FRESH_SEEDS, ROOT, fresh_seeds
+from tests.sim.test_simulator import BATCH, FRESH_RECOVERING, ROOT, fresh_seeds
 
 EVENTS: set[type[Notice]] = {Convicted, QuorumRegained, Retired, Seated, ShadowFailed, Undecided}
 
@@ -32,7 +32,7 @@ for seed in (2, 3, 4):
 
 
 def batches() -> list[list[int]]:
-    seeds = fresh_seeds()[: FRESH_SEEDS // RECOVERING_SHARE]
+    seeds = fresh_seeds()[:FRESH_RECOVERING]
     return [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
 
 
