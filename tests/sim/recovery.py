@@ -502,6 +502,13 @@ class RecoveringWorld(World):
 
     # The end.
 
+    def innocents(self) -> list[Replica]:
+        """Who was stopped to be started again cannot be filled without a keeper, of which there is one only here."""
+        found = super().innocents()
+        if not self.keeping.keeper.is_broken:
+            return found
+        return [replica for replica in found if self.core.roles[replica.seat] is Role.VOTING]
+
     def _quieten(self) -> None:
         self.rebuilding.is_quiet = True
         self.journal.is_short = self.journal.is_full = False

@@ -52,7 +52,9 @@ class Timeline:
         """Let everything happen that is due before `end` (ns)."""
         while self._queue and self._queue[0][0] < end:
             self.step()
-        self.now = max(self.now, end)
+        if end > self.now:
+            self.now = end
+            self._steps = 0
 
     def jump(self, size_ns: int) -> None:
         """The machine stood still: the clock has moved on, and nobody was heard meanwhile."""
