@@ -241,7 +241,7 @@ PLANTED = (
         "order.py",
         "self.inflight_slots >= self._slots_max or self.inflight_bytes >= self._bytes_max",
         "self.inflight_slots >= self._slots_max",
-        first=18,
+        first=23,
     ),
     Planted(
         "what is owed is counted in slots alone",

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from quorate.trusted.messages import Convicted, Dissented, Notice, QuorumLost, Retired, Spared, Undecided
-from tests.sim.__main__ import RECOVERING_FROM, RECOVERING_SHARE, failed_seeds, reproduce, world_of
+from tests.sim.__main__ import RECOVERING_FROM, failed_seeds, reproduce, world_of
 from tests.sim.recovery import RecoveringWorld
 from tests.sim.swarm import THEMES, Fault, Theme, draw
 from tests.sim.world import World
 
 FRESH_SEEDS = 200
 # Of these, so many are runs in which replicas are rebuilt: tests/sim/test_recovering.py.
-FRESH_RECOVERING = FRESH_SEEDS // RECOVERING_SHARE
+FRESH_RECOVERING = FRESH_SEEDS // 2
 BATCH = 10
 DAY_SECONDS = 86_400
 VERDICTS: set[type[Notice]] = {Convicted, Dissented, QuorumLost, Retired, Spared, Undecided}
