@@ -55,6 +55,8 @@ def crash(stage: Stage, *seats: int) -> None:
 
 async def begun_anew(stage: Stage, times: int = 1) -> None:
     await stage.until(lambda: len(stage.told(RevivalEnded)) >= times, "all were begun anew")
+    await stage.until(lambda: not stage.cell.core.sweep.is_wanted, "the checkpoint after it is made")
+    await stage.cell.keeping.settle()
     assert all(fact.reason == "" for fact in stage.told(RevivalEnded))
     assert stage.cell.core.roles == [Role.VOTING] * 3
 
