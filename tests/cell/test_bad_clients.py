@@ -166,6 +166,15 @@ def test_a_client_that_sends_no_more_still_gets_its_answers(cell: RunningCell) -
     assert until_closed(connection) == b"+OK\r\n$1\r\nx\r\n"
 
 
+def test_a_client_that_sends_no_more_gets_what_takes_several_slots_and_is_not_parked(cell: RunningCell) -> None:
+    connection = cell.connect()
+    connection.sendall(request("SADD", "set", "m") + request("SPOP", "set") + request("BLPOP", "list", "0"))
+    connection.shutdown(socket.SHUT_WR)
+    assert until_closed(connection) == b":1\r\n$1\r\nm\r\n"
+    cell.redis().rpush("list", "kept")
+    assert cell.redis().lrange("list", 0, -1) == [b"kept"]
+
+
 # What would exhaust the coordinator.
 
 

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from quorate.trusted.protocols.redis.base import Treatment
-from quorate.trusted.protocols.redis.dialect import COMPILERS, PLANNERS, RESPONDERS
+from quorate.trusted.protocols.redis.serving import COMPILERS, PLANNERS, RESPONDERS
 from quorate.trusted.protocols.redis.table import ROWS, Row, commands
 from quorate.trusted.protocols.redis.written import written_keys
 from tests.real.differential import GROUPS

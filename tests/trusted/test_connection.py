@@ -10,6 +10,9 @@ from tests.trusted.support import Cell
 
 GET = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"
 NULL = b"$-1"
+SPOP = b"*2\r\n$4\r\nSPOP\r\n$1\r\ns\r\n"
+BLPOP = b"*3\r\n$5\r\nBLPOP\r\n$1\r\nq\r\n$1\r\n0\r\n"
+NO_LIST = b"*-1"
 
 
 class FakeTransport:
@@ -284,6 +287,44 @@ def test_a_client_that_ends_still_gets_what_it_is_owed() -> None:
 def test_a_client_that_ends_while_it_waits_for_others_is_closed_at_once() -> None:
     house = House()
     connection, _ = house.meets()
-    connection.data_received(GET)
-    connection.client.is_waiting = True
+    connection.data_received(BLPOP)
+    house.replies(NO_LIST)
+    assert connection.client.is_waiting
     assert connection.eof_received() is False
+
+
+def test_a_client_that_ends_still_gets_what_takes_several_slots_and_what_it_asked_behind_it() -> None:
+    house = House()
+    connection, transport = house.meets()
+    connection.data_received(SPOP)
+    connection.data_received(GET)
+    assert connection.eof_received() is True
+    house.replies(b"*2", b"$1", b"m", b"$1", b"n")
+    assert not transport.is_closed
+    house.replies(b":1")
+    assert (b"".join(transport.written)[:4], transport.is_closed) == (b"$1\r\n", False)
+    house.replies(NULL)
+    assert transport.written[-1] == b"$-1\r\n"
+    assert transport.is_closed
+
+
+def test_a_client_that_ends_with_a_request_of_several_slots_is_closed_after_its_answer() -> None:
+    house = House()
+    connection, transport = house.meets()
+    connection.data_received(SPOP)
+    assert connection.eof_received() is True
+    house.replies(b"*1", b"$1", b"m")
+    assert (transport.written, transport.is_closed) == ([], False)
+    house.replies(b":1")
+    for step in house.soon:
+        step()
+    assert (transport.written, transport.is_closed) == ([b"$1\r\nm\r\n"], True)
+
+
+def test_a_client_that_ended_is_not_parked() -> None:
+    house = House()
+    connection, transport = house.meets()
+    connection.data_received(BLPOP)
+    assert connection.eof_received() is True
+    house.replies(NO_LIST)
+    assert (transport.written, transport.is_closed) == ([], True)

@@ -32,6 +32,7 @@ class Blind(Scanner):
         lambda: Unfinished().switch(0, 1),
         lambda: Unfinished().connected(CLIENT, 0),
         lambda: Unfinished().read(CLIENT, b"", 0),
+        lambda: Unfinished().is_parked(CLIENT),
         lambda: Unfinished().left(CLIENT, 0),
         lambda: Unfinished().finish(SPAN, b"", 0, []),
         lambda: Unfinished().abandon(SPAN, 1, "split", 0, []),

@@ -8,8 +8,9 @@ class Client:
 
     `asked` and `answered` count what was put in this client's order and what was released, so that an answer given by
     the coordinator waits for the replies of the slots before it; `held` are those answers, with how much must have been
-    answered before, and which announcement made. `inbox` holds bytes that had to wait; `is_waiting`
-    says that an answer takes more than one slot, and nothing later of this client may be read before it.
+    answered before, and which announcement made. `inbox` holds bytes that had to wait; `is_waiting` says that an answer
+    takes more than one slot, and nothing later of this client may be read before it. Who `is_ending` sends no more, and
+    is closed after what it is owed.
     """
 
     __slots__ = (
@@ -19,6 +20,7 @@ class Client:
         "held",
         "inbox",
         "is_closing",
+        "is_ending",
         "is_gone",
         "is_waiting",
         "number",
@@ -35,6 +37,7 @@ class Client:
         self.out: list[bytes] = []
         self.inbox: list[bytes] = []
         self.is_closing = False
+        self.is_ending = False
         self.is_gone = False
         self.is_waiting = False
         self.session: object = None

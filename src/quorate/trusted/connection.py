@@ -90,7 +90,9 @@ class Connection:
 
     def read_on(self) -> None:
         """The core took what it had kept waiting, so there is room for more, unless the client does not read."""
-        if not self.stalled_at:
+        if self.client.is_ending:
+            self._end()
+        elif not self.stalled_at:
             self.read_all()
 
     def read_all(self) -> None:
@@ -123,11 +125,22 @@ class Connection:
     def eof_received(self) -> bool:
         """The client will send no more: it still gets what it is owed, unless it waits for what others may do."""
         client = self.client
-        if client.is_waiting or not (client.pending or client.inbox):
+        is_owed = client.pending or client.inbox or client.is_waiting
+        if not is_owed or self._turn.core.protocol.is_parked(client):
             return False
-        self._turn.core.reply.close(client)
-        self._turn.schedule()
+        client.is_ending = True
+        self._end()
         return True
+
+    def _end(self) -> None:
+        """Close it after what it is owed, as soon as all that it asked has its place in the order."""
+        client = self.client
+        if client.is_waiting and not client.inbox:
+            # Nothing: but so it is read on from when its wait is over.
+            client.inbox.append(b"")
+        elif not client.inbox:
+            self._turn.core.reply.close(client)
+            self._turn.schedule()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A client went."""

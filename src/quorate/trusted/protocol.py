@@ -81,6 +81,10 @@ class Protocol:
         """A client's bytes arrived; `b""` continues with bytes kept before. What follows from them, in order."""
         raise NotImplementedError
 
+    def is_parked(self, client: Client) -> bool:
+        """Whether a client waits for what others may do, and nothing is under way for it."""
+        raise NotImplementedError
+
     def left(self, client: Client, now: int) -> None:
         """A client went: forget all that was kept for it."""
         raise NotImplementedError

@@ -362,3 +362,19 @@ def test_a_wish_says_how_to_ask_and_what_replies_mean() -> None:
         wish.again(b"k")
     with pytest.raises(NotImplementedError):
         wish.outcome_again(b"*-1\r\n")
+
+
+def test_who_sends_no_more_gets_what_is_there_but_does_not_wait_for_it() -> None:
+    talk, worker = parked()
+    ended = talk.client()
+    ended.says("BLPOP k 0", "PING")
+    ended.client.is_ending = True
+    assert not talk.protocol.is_parked(ended.client), "an attempt is under way for it"
+    talk.orders("LMPOP 1 k LEFT", "*-1")
+    assert ended.client.is_closing
+    assert len(talk.protocol.parking) == 1
+    talk.client().says("RPUSH k v")
+    talk.decide(b":1\r\n")
+    assert talk.protocol.is_parked(worker.client) is False
+    talk.orders("LMPOP 1 k LEFT", "*2 $1 k *1 $1 v")
+    assert worker.hears() == wire("*2 $1 k $1 v")

@@ -5,7 +5,6 @@ import pytest
 from quorate.trusted.errors import BrokenInvariant
 from quorate.trusted.limits import Limits
 from quorate.trusted.protocols.redis.base import Settings
-from quorate.trusted.protocols.redis.dialect import COMPILERS, PLANNERS, RESPONDERS, RedisProtocol
 from quorate.trusted.protocols.redis.framing import ReplyScanner, encode_request
 from quorate.trusted.protocols.redis.scripts import REAP, digest
 from quorate.trusted.span import Answer, Close, Effect, Span
@@ -485,7 +484,7 @@ def test_nothing_is_kept_of_who_left() -> None:
     assert (protocol.sessions, len(protocol.watchers), protocol._transaction_bytes) == ({}, 0, 0)
 
 
-# The registries.
+# What cannot be.
 
 
 def test_what_is_queued_must_have_an_answer() -> None:
@@ -498,9 +497,3 @@ def test_what_is_queued_must_have_an_answer() -> None:
     call.command = talk.protocol._table[b"subscribe"]
     with pytest.raises(BrokenInvariant):
         talk.protocol._compile_queued(call, [])
-
-
-def test_a_command_is_served_in_one_way() -> None:
-    assert COMPILERS.keys() & RESPONDERS.keys() == set()
-    assert PLANNERS.keys() & RESPONDERS.keys() == set()
-    assert isinstance(RedisProtocol(Limits(), Settings(), b""), RedisProtocol)

@@ -8,6 +8,9 @@ meanwhile is remembered, and tried after a null reply. Who got something leaves,
 one write may bring several elements. Attempts that move elements wake the clients of their destination when they
 succeed, so that null attempts never wake each other for ever.
 
+A client that has ended its half of the connection gets what its attempt yields, and does not wait on: elements are not
+for somebody who may be gone.
+
 Timeouts are kept here. One that passes while an attempt is under way is decided by its reply. When the quorum is lost,
 and nothing is done about it, nobody waits any more.
 """
@@ -15,8 +18,9 @@ and nothing is done about it, nobody waits any more.
 import heapq
 
 from ...changes import UNKNOWN
+from ...client import Client
 from ...limits import Limits
-from ...span import Answer, Effect
+from ...span import Answer, Close, Effect
 from .arguments import integer_argument, timeout_seconds
 from .base import Call, Compiled, Compiler, Dialect, Planner, Refusal, Transform
 from .framing import encode_request
@@ -205,6 +209,11 @@ class Parking:
         for database, key in self._lines:
             self.wake(dialect, database, key, now, effects)
 
+    def is_idle(self, client: Client) -> bool:
+        """Whether this client is parked, and no attempt is under way for it."""
+        number = self._by_client.get(client.number)
+        return number is not None and not self._parked[number].is_trying
+
     def left(self, session: Session) -> None:
         """The client went: forget it. An attempt under way is executed all the same."""
         number = self._by_client.get(session.client.number)
@@ -250,7 +259,10 @@ class Parking:
         """An attempt ended with this answer for its client; None: there is nothing yet."""
         is_first = parked.key is None
         parked.is_trying = False
-        if answer is None and not parked.session.client.is_gone:
+        client = parked.session.client
+        if answer is None and client.is_ending:
+            effects.append(Close(client))
+        elif answer is None and not client.is_gone:
             if parked.deadline and now >= parked.deadline:
                 parked.is_expired = True
             if not parked.is_expired:

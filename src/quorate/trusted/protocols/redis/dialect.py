@@ -16,16 +16,13 @@ from ...errors import invariant
 from ...limits import Limits
 from ...protocol import Scanner
 from ...span import Answer, Close, Continue, Effect, Span
-from . import answers, blocking, cursors, expiry, lexical_ranges, pubsub, sampling, scores, scripting, sorting, streams
+from . import expiry, scripting, streams
 from .allow_list import BEFORE_AUTH, NO_ROOM, NO_ROOM_TO_REAP, SUBSCRIBING, check, look_up, shown_name
 from .base import (
     Call,
     Command,
     Compiled,
-    Compiler,
-    Planner,
     Refusal,
-    Responder,
     Settings,
     Transform,
     Treatment,
@@ -38,6 +35,7 @@ from .framing import ReplyScanner, Request, RequestFault, encode_request
 from .order_free import Unordered
 from .pubsub import Switchboard
 from .scores import may_hold_minus_zero, without_minus_zero
+from .serving import COMPILERS, PLANNERS, RESPONDERS
 from .session import Session, Transaction
 from .state_slots import StatefulDialect
 from .table import commands
@@ -45,20 +43,6 @@ from .transactions import EXECABORT, PLACEHOLDER, Fixed, Watchers, compile_trans
 from .unserved import restrict
 from .values import EMPTY_ARRAY, OK, QUEUED, error, null_array
 from .written import note_written, written_keys
-
-COMPILERS: dict[str, Compiler] = {
-    **blocking.COMPILERS,
-    **expiry.COMPILERS,
-    **lexical_ranges.COMPILERS,
-    **pubsub.COMPILERS,
-    **sampling.COMPILERS,
-    **scores.COMPILERS,
-    **scripting.COMPILERS,
-    **sorting.COMPILERS,
-    **streams.COMPILERS,
-}
-PLANNERS: dict[str, Planner] = {**blocking.PLANNERS, **cursors.PLANNERS, **sampling.PLANNERS, **streams.PLANNERS}
-RESPONDERS: dict[str, Responder] = {**answers.RESPONDERS, **pubsub.RESPONDERS, **scripting.RESPONDERS}
 
 EXEC_ALONE = error("ERR EXEC without MULTI")
 EXECABORT_FOR = b"-EXECABORT Transaction discarded because of: "
@@ -135,6 +119,10 @@ class RedisProtocol(StatefulDialect):
         session = Session(client, self.limits, not self.settings.password)
         client.session = session
         self.sessions[client.number] = session
+
+    def is_parked(self, client: Client) -> bool:
+        """Whether the client waits for what others may write, and nothing is under way for it."""
+        return self.parking.is_idle(client)
 
     def left(self, client: Client, now: int) -> None:
         """A client went: nothing is kept for it."""
