@@ -1,35 +1,23 @@
-"""The end of a cell: what was decided is still told, to whoever still reads.
-
-The shell and the core are the real ones, on sockets of their own; the replicas are stores in this process.
-"""
+"""The end of a cell: what was decided is still told, to whoever still reads."""
 
 import asyncio
 import socket
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import closing
 
 import pytest
 
 from quorate.trusted import shell as shell_module
-from quorate.trusted.coordinator import Coordinator
 from quorate.trusted.limits import Limits
-from quorate.trusted.messages import Notice
-from quorate.trusted.protocols.redis.base import Settings
-from quorate.trusted.protocols.redis.dialect import RedisProtocol
 from quorate.trusted.protocols.redis.framing import encode_request
-from quorate.trusted.quorum import seats_for
-from quorate.trusted.shell import Shell
-from tests.sim.machine import Machine
+from tests.cell.bare import PIECE_BYTES, WAIT_SECONDS_MAX, BareShell
 
 KIB = 1024
 VALUE = b"x" * 512 * KIB
 ANSWER = b"$%d\r\n%s\r\n" % (len(VALUE), VALUE)
 # More than the kernel takes from the shell for a client that has not read anything yet.
 GETS = 40
-PIECE_BYTES = 256 * KIB
 PATIENCE_NS = 500_000_000
-WAIT_SECONDS_MAX = 60.0
 
 
 class Journal:
@@ -48,39 +36,20 @@ class Journal:
         return self.is_synced
 
 
-class Stage:
-    """A shell with three lanes and one client."""
+class Stage(BareShell):
+    """A shell with three lanes, one client and a journal."""
 
-    def __init__(self) -> None:
-        bounds = Limits()
-        self.notices: list[Notice] = []
-        self.core = Coordinator(1, RedisProtocol(bounds, Settings(), b"seed"), bounds)
-        self.shell = Shell(self.core, self.notices.extend)
+    def __init__(self, client: socket.socket) -> None:
+        super().__init__(Limits())
         self.journal = Journal()
-        self.client: socket.socket
-        self._tasks: list[asyncio.Task[None]] = []
+        self.client = client
 
-    async def open(self) -> None:
+    async def enter(self) -> None:
         """The lanes open, and the client comes."""
-        for seat in range(seats_for(1)):
-            ours, theirs = socket.socketpair()
-            await self.shell.adopt(seat, ours)
-            self._tasks.append(asyncio.create_task(self._serve(theirs)))
+        address = await self.open()
         self.shell.journal_file = self.journal
-        listening = socket.create_server(("127.0.0.1", 0))
-        await self.shell.listen(listening)
-        self.client = socket.socket()
         self.client.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(self.client, listening.getsockname())
-
-    async def _serve(self, lane: socket.socket) -> None:
-        machine = Machine(None)
-        session = machine.session()
-        reader, writer = await asyncio.open_connection(sock=lane)
-        with closing(writer.transport):
-            while data := await reader.read(PIECE_BYTES):
-                for request in machine.cut(data):
-                    writer.write(machine.run(session, request, time.time_ns() // 1_000_000))
+        await asyncio.get_running_loop().sock_connect(self.client, address)
 
     async def says(self, *requests: bytes) -> None:
         """The client sends."""
@@ -90,31 +59,15 @@ class Stage:
         """What the client is sent next, at most so much; nothing at the connection's end."""
         return await asyncio.get_running_loop().sock_recv(self.client, size)
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Let things happen until this holds."""
-        deadline = time.monotonic() + WAIT_SECONDS_MAX
-        while not condition():
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.001)
-
-    async def close(self) -> None:
-        """Nothing goes on, and every socket is closed."""
-        await self.shell.drain(0)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        lanes = [lane.transport for lane in self.shell.lanes.values()]
-        await self.until(lambda: all(lane.get_extra_info("socket").fileno() < 0 for lane in lanes))
-        self.client.close()
-
 
 async def play(scene: Callable[[Stage], Coroutine[None, None, None]]) -> None:
-    stage = Stage()
-    try:
-        await stage.open()
-        await scene(stage)
-    finally:
-        await stage.close()
+    with socket.socket() as client:
+        stage = Stage(client)
+        try:
+            await stage.enter()
+            await scene(stage)
+        finally:
+            await stage.close()
 
 
 async def asks_for_much(stage: Stage) -> None:

@@ -195,19 +195,27 @@ def test_weights_that_may_make_minus_zero(cells: MakeCell) -> None:
     assert cell.stop() == 0
 
 
+KEPT = {"journal": {"sync": "always"}, "checkpoint": {"every": "1h"}}
+
+
+def redis_alone() -> Document:
+    """A cell that keeps its state, of three Redis servers: a mixed one may take that over."""
+    document = example("mixed", "process") | KEPT
+    for replica, name in zip(document["replica"], "xyz", strict=True):
+        document["variant"].append(dict(document["variant"][0], name=name))
+        replica["variants"] = [name]
+    return document
+
+
 @REDIS
 def test_a_journal_that_a_small_store_cannot_execute_is_refused(cells: MakeCell) -> None:
     """Two of them would outvote the one that knows what was acknowledged."""
-    kept = {"journal": {"sync": "always"}, "checkpoint": {"every": "1h"}}
-    alone = example("mixed", "process") | kept
-    for replica, name in zip(alone["replica"], "xyz", strict=True):
-        alone["variant"].append(dict(alone["variant"][0], name=name))
-        replica["variants"] = [name]
+    alone = redis_alone()
     cell = cells(alone).start()
     cell.redis().xadd("stream", {"field": "value"})
     assert cell.stop() == 0
     cell.forget_clients()
-    cell.write(example("mixed", "process") | kept)
+    cell.write(example("mixed", "process") | KEPT)
     assert cell.launch().wait() == 2
     assert "the journal holds XADD, which a variant of this cell does not know" in cell.log()
     cell.write(alone)
@@ -218,22 +226,18 @@ def test_a_journal_that_a_small_store_cannot_execute_is_refused(cells: MakeCell)
 @REDIS
 def test_what_an_earlier_configuration_left_may_be_more_than_a_small_store_holds(cells: MakeCell) -> None:
     """Another variant takes its place; where there is none for f+1 seats, the cell does not start."""
-    kept = {"journal": {"sync": "always"}, "checkpoint": {"every": "1h"}}
-    alone = example("mixed", "process") | kept
-    for replica, name in zip(alone["replica"], "xyz", strict=True):
-        alone["variant"].append(dict(alone["variant"][0], name=name))
-        replica["variants"] = [name]
+    alone = redis_alone()
     cell = cells(alone).start()
     cell.redis().xadd("stream", {"field": "value"})
     cell.recover("a")
     assert cell.stop() == 0
     cell.forget_clients()
-    cell.write(example("mixed", "process") | kept)
+    cell.write(example("mixed", "process") | KEPT)
     cell.start()
     assert len(re.findall(r"replica [bc] could not be given the checkpoint\\?'s state: .*stream", cell.log())) >= 2
     assert {replica.variant for replica in cell.status().replicas} == {"redis"}
     assert cell.stop() == 0
-    small = example("mixed", "process") | kept
+    small = example("mixed", "process") | KEPT
     for replica, name in zip(small["replica"], ("redis", "log", "sqlite"), strict=True):
         replica["variants"] = [name]
     cell.write(small)
