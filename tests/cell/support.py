@@ -226,7 +226,7 @@ class RunningCell:
 
     def recover(self, *arguments: str) -> str:
         """Have replicas rebuilt as `quorate recover` does; what it says when they vote. Fails when they do not."""
-        result = self.command("recover", "--cell", self.entry().name, *arguments)
+        result = self.operate("recover", *arguments)
         assert result.returncode == 0, result.stderr
         return result.stdout
 
@@ -250,6 +250,10 @@ class RunningCell:
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run another command of ours beside it."""
         return command(self.environ, *arguments)
+
+    def operate(self, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command of ours on this cell, whatever other cells run on this machine."""
+        return self.command(name, "--cell", str(self.pid), *arguments)
 
     # Its clients.
 

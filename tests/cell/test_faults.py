@@ -133,13 +133,13 @@ def test_a_wrong_read_is_asked_again_before_it_convicts(cells: MakeCell) -> None
 
 def test_commands_show_the_guilty_one(cells: MakeCell) -> None:
     cell = cells(unhealed(example("kv", "process"))).start()
-    assert cell.command("inject", "b", "corrupt").returncode == 0
+    assert cell.operate("inject", "b", "corrupt").returncode == 0
     cell.redis().set("key", "value")
     cell.convicted("b")
-    shown = cell.command("status").stdout
+    shown = cell.operate("status").stdout
     assert "convicted" in shown
     assert "1 of 3 seats have no voting replica" in shown
-    assert "wrong reply to a write" in cell.command("evidence").stdout
+    assert "wrong reply to a write" in cell.operate("evidence").stdout
 
 
 def test_a_drill_that_ends_leaves_the_replica_its_vote(cells: MakeCell) -> None:
@@ -233,7 +233,7 @@ def test_without_a_quorum_the_cell_says_so_at_once(cells: MakeCell) -> None:
     assert "this service starts once" in cell.log()
     with pytest.raises(redis.ResponseError, match=r"^NOQUORUM"):
         cell.redis().get("key")
-    refused = cell.command("recover")
+    refused = cell.operate("recover")
     assert refused.returncode == 2
     assert "it is tried again" in refused.stderr
     assert cell.stop() == 0

@@ -225,7 +225,7 @@ def patiently(document: Document, file: Path) -> Document:
 
 def recovering(cell: RunningCell, *arguments: str) -> "subprocess.Popen[str]":
     """`quorate recover`, at work."""
-    command = [sys.executable, "-m", "quorate", "recover", "--cell", cell.entry().name, *arguments]
+    command = [sys.executable, "-m", "quorate", "recover", "--cell", str(cell.pid), *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, env=cell.environ, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
 
@@ -234,7 +234,7 @@ def test_a_rebuild_asked_for_while_one_runs(cells: MakeCell, tmp_path: Path) -> 
     cell = cells(patiently(cell_of("kv", "process"), tmp_path / "go")).start()
     with recovering(cell, "b") as first:
         eventually(lambda: cell.replica("b").shadow, "it is being rebuilt")
-        second = cell.command("recover", "b", "--cell", "kv")
+        second = cell.operate("recover", "b")
         assert second.returncode == 2
         assert "error: replica b: it is being rebuilt already" in second.stderr
         assert "hint: see quorate status" in second.stderr
@@ -264,7 +264,7 @@ def test_a_state_that_cannot_be_read_is_said(cells: MakeCell) -> None:
     cell = cells(cell_of("kv", "process", reply_bytes_max=64 * KIB)).start()
     client = cell.redis()
     client.rpush("long", *("x" * KIB for _ in range(100)))
-    refused = cell.command("recover", "b", "--cell", "kv")
+    refused = cell.operate("recover", "b")
     assert refused.returncode == 2
     reason = "its state is over the limit of one reply"
     assert f"the state of database 0 key 'long' cannot be read: {reason}" in refused.stderr

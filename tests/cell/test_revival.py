@@ -293,9 +293,9 @@ def test_a_cell_that_cannot_have_a_keeper_says_so(cells: MakeCell) -> None:
     store.mkdir()
     os.kill(keeper, signal.SIGKILL)
     eventually(lambda: "cannot use the state store" in cell.status().checkpoint.fault, "status tells")
-    shown = cell.command("status", "--cell", cell.entry().name)
+    shown = cell.operate("status")
     assert "state is kept no more, so that no replica can be rebuilt" in " ".join(shown.stdout.split())
-    refused = cell.command("recover", "b", "--cell", cell.entry().name)
+    refused = cell.operate("recover", "b")
     assert refused.returncode == 2
     assert "replica b was not rebuilt: " in refused.stderr
     assert cell.redis().get("key") == b"value"
