@@ -24,6 +24,7 @@ THINK_SECONDS_MAX = 0.004
 LIST_LENGTH_MAX = 50
 LEDGER_SHARE = 0.3
 TROUBLES_TOLD_MAX = 10
+NO_TRANSACTION = "ERR DISCARD without MULTI"
 
 
 @dataclass(slots=True)
@@ -197,13 +198,20 @@ class Client:
         """Ask these, up to the first that is answered with an error; whether there was none."""
         for step in steps:
             if not await self._ask(step, None):
-                # Of a transaction that broke off, nothing may be left for the next request to be queued in.
-                self._connection.send([(b"DISCARD",)])
-                await self._reply()
+                await self._leave_transaction()
                 return False
             if step.pause:
                 await asyncio.sleep(step.pause)
         return True
+
+    async def _leave_transaction(self) -> None:
+        """Of one that broke off nothing may be left for the next request to be queued in, though that be refused too."""
+        while True:
+            self._connection.send([(b"DISCARD",)])
+            reply = await self._reply()
+            if not isinstance(reply, ErrorReply) or reply.message == NO_TRANSACTION:
+                return
+            await asyncio.sleep(THINK_SECONDS_MAX)
 
     async def _reply(self) -> Reply:
         async with asyncio.timeout(REPLY_SECONDS_MAX):
