@@ -2,18 +2,20 @@
 
 import asyncio
 import os
+import random
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from quorate.facts import RebuildDone, RevivalEnded, StateLost, StateRegained
+from quorate.facts import RebuildDone, RebuildFailed, RevivalEnded, StateLost, StateRegained
 from quorate.state.faults import StateFault
 from quorate.state.link import Keeper
 from quorate.trusted.errors import OperatorFault
-from quorate.trusted.messages import Convicted, QuorumLost, StateUnreadable
-from tests.cell.inside import Stage, document, play, staged
+from quorate.trusted.messages import Convicted, QuorumLost, Role, StateUnreadable
+from tests.cell.inside import Replica, Stage, document, play, staged
 from tests.test_recovery import NEVER_SECONDS, no_progress
 
 
@@ -68,6 +70,130 @@ def test_keys_that_nobody_noted_are_found_by_their_number() -> None:
             assert sorted(await kept_names(stage)) == [b"ghost", b"key"]
             await stage.cell.recover(["b"], None, no_progress)
             assert len(await stage.agreed()) == 2
+
+    play(scene)
+
+
+def writes_undeclared(replica: Replica, request: list[bytes], reply: bytes) -> bytes:
+    """A part: INCR changes a key besides the one that it names, as an ill-written script does."""
+    if request[0].upper() == b"INCR":
+        replica.keyspace.databases[0].values[b"undeclared " + request[1]] = b"written"
+    return reply
+
+
+def miscounted(stage: Stage, act: Callable[[Callable[[], None]], None]) -> list[list[int]]:
+    """From now on, when the keeper says of which databases the count was wrong, `act` is given what follows of that."""
+    keeper, told = stage.cell.keeping.keeper(), []
+    follow = keeper.on_miscounted
+
+    def hear(databases: list[int]) -> None:
+        told.append(databases)
+        act(lambda: follow(databases))
+
+    keeper.on_miscounted = hear
+    return told
+
+
+def test_a_checkpoint_that_lacks_a_key_is_never_one() -> None:
+    """Neither before the next is asked for, nor where the cell ends at once: it starts from the one before."""
+    wanted = document() | {"journal": {"sync": "always"}}
+    parts = dict.fromkeys(("one", "two", "three"), writes_undeclared)
+    names = [b"counter", b"key", b"undeclared counter"]
+
+    async def scene(directory: Path) -> None:
+        async with staged(wanted, directory, **parts) as stage:
+            await stage.ask("SET", "key", "value")
+            keeping = stage.cell.keeping
+            first = await keeping.checkpoint(is_urgent=True)
+            assert await stage.ask("INCR", "counter") == 1
+            told = miscounted(stage, lambda follow: None)
+            waiting = asyncio.ensure_future(keeping.checkpoint(is_urgent=True))
+            await stage.until(lambda: told == [[0]], "the number of keys is wrong")
+            assert (keeping.checkpoint_slot, keeping.keeper().checkpoint.slot) == (first, first)
+            assert not waiting.done()
+            waiting.cancel()
+            held = await stage.agreed()
+        async with staged(wanted, directory, **parts) as stage:
+            assert [key for _, key, _ in held] == names
+            assert await stage.agreed() == held
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            assert sorted(await kept_names(stage)) == names
+
+    play(scene)
+
+
+def test_replicas_that_begin_anew_where_a_checkpoint_would_lack_a_key_have_it() -> None:
+    parts = dict.fromkeys(("one", "two", "three"), writes_undeclared)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory, **parts) as stage:
+            await stage.ask("SET", "key", "value")
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            assert await stage.ask("INCR", "counter") == 1
+
+            def crash(follow: Callable[[], None]) -> None:
+                for replica in stage.current() if len(told) == 1 else ():
+                    replica.domain.crash(1)
+                follow()
+
+            told = miscounted(stage, crash)
+            held = await stage.agreed()
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            await stage.until(lambda: stage.told(RevivalEnded), "all begin anew")
+            assert await stage.agreed() == held
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            assert sorted(await kept_names(stage)) == [b"counter", b"key", b"undeclared counter"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("strategy", ["shadow", "restart"])
+def test_a_shadow_is_not_sealed_where_there_is_no_checkpoint_but_at_the_next(strategy: str) -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            sealed: list[bool] = []
+
+            def plant(name: str, at: str, share: float) -> None:
+                if at == Role.CATCHING_UP.value and not told:
+                    for replica in stage.replicas:
+                        if replica.domain.running and replica not in (stage.replicas[3:]):
+                            replica.keyspace.databases[0].values[b"ghost"] = b"boo"
+
+            def follow_on(follow: Callable[[], None]) -> None:
+                sealed.append(stage.cell.core.sweep.is_sealed())
+                follow()
+
+            told = miscounted(stage, follow_on)
+            recovering = asyncio.ensure_future(stage.cell.recover(["b"], strategy, plant))
+            while not recovering.done():
+                await stage.ask("INCR", "counter")
+            await recovering
+            assert sealed == [True]
+            assert stage.told(Convicted) == stage.told(RebuildFailed) == []
+            assert [key for _, key, _ in await stage.agreed()] == [b"counter", b"ghost", b"key"]
+            assert sorted(await kept_names(stage)) == [b"counter", b"ghost", b"key"]
+
+    play(scene)
+
+
+def test_who_is_to_be_sealed_when_the_keeper_ends_before_its_commit_is_told() -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            pid = stage.cell.keeping.keeper().pid
+
+            def stop(name: str, at: str, share: float) -> None:
+                if at == Role.CATCHING_UP.value:
+                    os.kill(pid, signal.SIGSTOP)
+
+            recovering = asyncio.ensure_future(stage.cell.recover(["b"], None, stop))
+            await stage.until(stage.cell.core.sweep.is_sealed, "the shadow is to be sealed")
+            assert stage.cell.core.joining.begun
+            os.kill(pid, signal.SIGKILL)
+            with pytest.raises(OperatorFault, match="replica b was not rebuilt: the keeper of the state store ended"):
+                await recovering
+            assert not stage.cell.core.joining.waiting
 
     play(scene)
 
@@ -240,5 +366,29 @@ def test_a_keeper_that_is_lost_while_a_checkpoint_is_made(monkeypatch: pytest.Mo
                 await stage.cell.recover(["b"], None, no_progress)
             await stage.agreed()
             assert not stage.told(Convicted)
+
+    play(scene)
+
+
+def test_a_checkpoint_is_made_although_writers_change_keys_faster_than_they_are_read() -> None:
+    """They are slowed down for it, and not stopped."""
+
+    async def write(stage: Stage, seed: int) -> None:
+        chance, connection = random.Random(seed), await stage.connect()
+        while True:
+            connection.send((b"SET", b"key%d" % chance.randrange(1_000), b"value") for _ in range(32))
+            for _ in range(32):
+                assert await connection.reply() == b"OK"
+
+    async def scene(directory: Path) -> None:
+        few = {"sweep_keys_max": 8, "closing_keys_max": 8, "checkpoint_wait_ns_max": 100_000_000}
+        async with staged(document(**few), directory) as stage, asyncio.TaskGroup() as group:
+            writers = [group.create_task(write(stage, seed)) for seed in range(4)]
+            await stage.until(lambda: stage.cell.core.changes.count > 500, "much is written")
+            for _ in range(2):
+                slot = await stage.cell.keeping.checkpoint(is_urgent=False)
+                await stage.until(lambda slot=slot: stage.cell.core.order.next_slot > slot + 500, "they write on")  # type: ignore[misc]
+            for writer in writers:
+                writer.cancel()
 
     play(scene)

@@ -111,11 +111,14 @@ class Stage:
         self._connections.clear()
         await self.cell.stop()
 
+    async def connect(self) -> Connection:
+        """One more client, who goes with the cell."""
+        self._connections.append(await Connection.open(self._port))
+        return self._connections[-1]
+
     async def ask(self, *words: bytes | str | int) -> Reply:
         """One client's request, and its reply."""
-        if not self._connections:
-            self._connections.append(await Connection.open(self._port))
-        (connection,) = self._connections
+        connection = self._connections[0] if self._connections else await self.connect()
         connection.send([tuple(word if isinstance(word, bytes) else str(word).encode() for word in words)])
         return await connection.reply()
 

@@ -4,7 +4,7 @@ import pytest
 
 from quorate.trusted.changes import STRING, UNKNOWN
 from quorate.trusted.sweep import (
-    CALM_NS,
+    CALM_SHARES,
     DISAGREED,
     HASTE_MAX,
     IDLE_SHARES,
@@ -556,13 +556,88 @@ def test_where_no_state_is_kept_any_more_nothing_is_asked() -> None:
 
 
 def test_writers_are_held_back_when_shadows_have_waited_for_long() -> None:
-    room = Room()
+    room = Room(shadow_wait_ns_max=50)
     room.writes(b"a", b"s1")
     room.sweep.is_sealing = True
-    assert not room.sweep.needs_calm(1), "nothing is wanted"
     room.sweep.want(is_urgent=True)
     assert not room.sweep.needs_calm(1)
-    assert not room.sweep.needs_calm(1 + CALM_NS)
-    assert room.sweep.needs_calm(2 + CALM_NS)
+    assert not room.sweep.needs_calm(51)
+    assert room.sweep.needs_calm(52)
     room.sweep.unseal(will_seal=True)
-    assert not room.sweep.needs_calm(2 + CALM_NS), "the next ones have waited for nothing yet"
+    assert not room.sweep.needs_calm(52), "the next ones have waited for nothing yet"
+
+
+# Writers who change keys faster than they are read.
+
+
+def overdue(keys: int) -> Room:
+    """A room with so many changed keys, where a checkpoint has been wanted for too long."""
+    room = Room(checkpoint_wait_ns_max=100, sweep_bytes=16, sweep_keys_max=8, closing_keys_max=8)
+    for number in range(keys):
+        room.writes(b"%03d" % number, b"s1")
+    room.sweep.want(is_urgent=False)
+    assert not room.sweep.needs_calm(1)
+    assert not room.sweep.needs_calm(101)
+    assert not room.sweep.is_urgent
+    assert room.sweep.needs_calm(102)
+    assert room.sweep.is_urgent
+    return room
+
+
+def test_a_checkpoint_that_is_overdue_is_made_although_writers_never_rest() -> None:
+    room = overdue(100)
+    room.goes_on()
+    rounds = written = 0
+    while not room.checkpoints:
+        rounds += 1
+        assert rounds < 200
+        # They write as long as they may, each time another key.
+        while not room.sweep.needs_calm(102):
+            if not room.sweep.is_wanted or room.sweep.is_closing():
+                break
+            written += 1
+            room.writes(b"new%d" % written, b"s2")
+        room.decides_all()
+        room.goes_on()
+    assert written > 0, "they are slowed down, not stopped"
+    assert written <= 100 // (1 - 1 / CALM_SHARES)
+
+
+def test_the_next_checkpoint_is_awaited_anew() -> None:
+    room = overdue(1)
+    room.goes_on()
+    room.decides_all()
+    assert room.checkpoints
+    room.writes(b"a", b"s1")
+    room.sweep.want(is_urgent=False)
+    assert not room.sweep.needs_calm(202)
+    assert not room.sweep.needs_calm(302)
+    assert room.sweep.needs_calm(303)
+
+
+def test_keys_that_are_listed_anew_are_no_writers_doing() -> None:
+    room = overdue(20)
+    room.flushes(0)
+    assert room.sweep.needs_calm(102), "else they could go on emptying it for ever"
+    for number in range(50):
+        room.world[0, b"%03d" % number] = b"s1"
+    assert room.goes_on() == [b"count 0"]
+    room.decides_all()
+    assert room.goes_on() == [b"list 0"]
+    room.decides_all()
+    assert room.sweep.needs_calm(102)
+    while room.toy.changes.count == 50:  # each is read twice: of what kind it is, then what it holds
+        room.goes_on()
+        room.decides_all()
+    assert not room.sweep.needs_calm(102), "fewer are left than were listed"
+
+
+def test_nobody_waits_for_a_store_that_stands_still_at_a_checkpoint() -> None:
+    room = Room(checkpoint_wait_ns_max=100)
+    room.sweep.is_sealing = True
+    room.wants()
+    assert room.sweep.is_sealed()
+    room.writes(b"a", b"s1")
+    room.sweep.want(is_urgent=False)
+    assert not room.sweep.needs_calm(1)
+    assert not room.sweep.needs_calm(1_000)

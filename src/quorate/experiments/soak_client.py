@@ -205,7 +205,7 @@ class Client:
         return True
 
     async def _leave_transaction(self) -> None:
-        """Of one that broke off nothing may be left for the next request to be queued in, though that be refused too."""
+        """Of one that broke off nothing may be left for later requests to be queued in, though that be refused too."""
         while True:
             self._connection.send([(b"DISCARD",)])
             reply = await self._reply()

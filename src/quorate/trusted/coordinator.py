@@ -474,7 +474,7 @@ class Coordinator:
             self.sweep.want(is_urgent=True)
         if self.is_suspended or self.is_stalled or self.changes.size > self.limits.changes_bytes_max:
             return True
-        if self.sweep.is_sealing and self.sweep.needs_calm(now):
+        if self.sweep.is_wanted and self.sweep.needs_calm(now):
             return True
         return self.order.is_full() or client.pending >= self.limits.client_pending_max or self.vote.is_throttled(now)
 

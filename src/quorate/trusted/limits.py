@@ -78,6 +78,9 @@ class Limits:
     sweep_keys_max: int = 256
     sweep_bytes: int = 256 * KIB
     closing_keys_max: int = 512
+    # How long a checkpoint may be wanted, and how long shadows wait for one, before writers are slowed down for it.
+    checkpoint_wait_ns_max: int = 10 * SECOND_NS
+    shadow_wait_ns_max: int = 3 * SECOND_NS
     scrub_keys_max: int = 100
 
     # When a replica that was wrong about reads only is convicted all the same.

@@ -27,8 +27,8 @@ CHUNK_KEYS_FIRST = 16
 HASTE_MAX = 16
 LAG_SHARES = 8
 PAUSE_NS_MAX = 100_000_000
-# Writers may change keys faster than they are read. For so long shadows wait without holding them back.
-CALM_NS = 3_000_000_000
+# Writers who are slowed down may change one key more for so many that are read.
+CALM_SHARES = 2
 
 
 class Stage(Enum):
@@ -66,7 +66,9 @@ class Sweep:
         self.unreadable: dict[tuple[int, bytes], str] = {}
         self.closing_slot = 0
         self.rounds = 0
-        self._sealing_since = 0
+        # Since when the next checkpoint is awaited, and how many changed keys there may be, once that is for too long.
+        self._awaited_since = 0
+        self._changed_max = 0
         self._found: list[tuple[tuple[int, bytes], str]] = []
         # How many times in a row a key was read, and keys were counted or listed, without f+1 equal replies.
         self._undecided: dict[tuple[int, bytes], int] = {}
@@ -88,6 +90,7 @@ class Sweep:
         self._haste = 0
         self._told_keys = 0
         self._told_bytes = 0
+        self._settled_keys = 0
 
     # What is wanted.
 
@@ -96,6 +99,7 @@ class Sweep:
         if not self.is_wanted:
             self.rounds = self._left = self._haste = 0
             self._has_told = False
+            self._await()
         self.is_wanted = True
         self.is_urgent = self.is_urgent or is_urgent
 
@@ -116,7 +120,7 @@ class Sweep:
     def unseal(self, will_seal: bool) -> None:
         """The store may be told more; `will_seal`: until the next checkpoint."""
         self.is_sealing = will_seal
-        self._sealing_since = 0
+        self._await()
         self._will_seal = False
         if will_seal:
             self.want(is_urgent=True)
@@ -129,13 +133,28 @@ class Sweep:
         self.is_urgent = False
         self.unseal(will_seal=False)
 
+    def _await(self) -> None:
+        """A checkpoint is awaited from now on."""
+        self._awaited_since = self._changed_max = 0
+
     def needs_calm(self, now: int) -> bool:
-        """Whether shadows wait for a checkpoint for so long that writers must wait for it too."""
-        if not self.is_wanted:
-            self._sealing_since = 0
+        """Whether writers must wait, where one is wanted: for too long they have changed keys as fast as they are read.
+
+        From then on there may be fewer and fewer changed keys, half as many less as are read: so it comes to an end,
+        and nobody waits for long.
+        """
+        if self.stage is Stage.SEALING:
+            self._await()
             return False
-        self._sealing_since = self._sealing_since or now
-        return now - self._sealing_since > CALM_NS
+        limits = self._limits
+        self._awaited_since = self._awaited_since or now
+        wait_ns_max = limits.shadow_wait_ns_max if self.is_sealing else limits.checkpoint_wait_ns_max
+        if now - self._awaited_since <= wait_ns_max:
+            return False
+        self.is_urgent = True
+        changes = self._changes
+        self._changed_max = self._changed_max or changes.count
+        return bool(changes.whole) or changes.count >= self._changed_max
 
     def is_due(self, now: int) -> bool:
         """Whether there is something to order now."""
@@ -167,8 +186,7 @@ class Sweep:
         """The next state reads, to be ordered in consecutive slots; tell `asked` when they are."""
         changes = self._changes
         self._asked_at = now
-        self._told_keys = 0
-        self._told_bytes = 0
+        self._told_keys = self._told_bytes = self._settled_keys = 0
         if self.stage is Stage.LISTING:
             return [self._protocol.list_state(self._database)]
         if changes.whole:
@@ -264,6 +282,7 @@ class Sweep:
         self.unreadable.pop(place, None)
         self._undecided.pop(place, None)
         if part.is_settled:
+            self._settled_keys += 1
             self.effects.append(part)
             return
         self._is_clean = False
@@ -334,6 +353,8 @@ class Sweep:
             return
         self._clear(self._database)
         self._used[self._database] = True
+        # All these come at once, and no writer brought them.
+        self._changed_max = 0
         for name in names:
             self._changes.keep(self._database, name, UNKNOWN)
 
@@ -358,6 +379,8 @@ class Sweep:
             self._close(now)
         if self.stage is Stage.READING:
             self.stage = Stage.RESTING
+        if self._changed_max:
+            self._changed_max = max(self._changed_max - self._settled_keys // CALM_SHARES, 1)
         pause = 0 if self.is_urgent else (now - self._asked_at) * IDLE_SHARES
         self._not_before = now + min(pause, PAUSE_NS_MAX)
 
@@ -376,6 +399,7 @@ class Sweep:
             self.stage = Stage.SEALING if self._will_seal else Stage.RESTING
             # Whoever came while this one was under way needs another.
             self.is_wanted = self.is_urgent = self.is_sealing and not self._will_seal
+            self._await()
 
 
 def last_slot_of(span: Span) -> int:
