@@ -2,17 +2,25 @@
 
 import asyncio
 import shutil
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quorate import keeping
 from quorate.facts import RebuildFailed, RevivalBegan, RevivalEnded, SeatLeftEmpty
-from quorate.restart import DISAGREEMENT_HINT, surviving
+from quorate.restart import DISAGREEMENT_HINT, replay, surviving
+from quorate.state.journal_file import JournalFile
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.journal import Entry
-from quorate.trusted.messages import Role
+from quorate.trusted.limits import Limits
+from quorate.trusted.messages import Cause, Retired, Role
+from quorate.trusted.protocols.redis.framing import encode_request
 from quorate.trusted.tombstones import Tombstones
+from tests.cell.bare import BareShell
 from tests.cell.inside import Part, Replica, Stage, document, play, staged
 from tests.cell.support import Document
 
@@ -37,6 +45,9 @@ def durable(sync: str = "always", clients_max: int = 100) -> Document:
         ([(6, 7)], [(5, REQUESTS[:1]), (8, REQUESTS[3:])]),
         ([(1, 6), (8, 90)], [(5, []), (7, REQUESTS[2:3])]),
         ([(1, 90)], [(5, [])]),
+        ([(1, 7), (3, 3)], [(5, []), (8, REQUESTS[3:])]),
+        ([(6, 8), (7, 7)], [(5, REQUESTS[:1])]),
+        ([(1, 90), (6, 6)], [(5, [])]),
     ],
 )
 def test_buried_slots_are_left_out(buried: list[tuple[int, int]], expected: list[tuple[int, list[bytes]]]) -> None:
@@ -49,6 +60,18 @@ def test_buried_slots_are_left_out(buried: list[tuple[int, int]], expected: list
     assert [(part.first, part.requests) for part in parts] == expected
     assert all((part.mode, part.frames) == (entry.mode, 1) for part in parts)
     assert [part.changes for part in parts] == [entry.changes, *[[] for _ in parts[1:]]]
+
+
+@given(st.lists(st.tuples(st.integers(1, 24), st.integers(0, 9)), max_size=6), st.integers(1, 24), st.integers(0, 24))
+def test_all_but_what_was_buried_is_executed_in_order(buried: list[tuple[int, int]], first: int, count: int) -> None:
+    """Whatever ranges overlap: an operator may leave out what is left out already."""
+    tombstones = Tombstones()
+    for begin, more in buried:
+        tombstones.bury(begin, begin + more, f"reason {begin}")
+    parts = surviving(Entry(first, 0, 1, [], [b"%d" % slot for slot in range(first, first + count)]), tombstones)
+    left_out = {slot for begin, more in buried for slot in range(begin, begin + more + 1)}
+    executed = [(part.first + index, request) for part in parts for index, request in enumerate(part.requests)]
+    assert executed == [(slot, b"%d" % slot) for slot in range(first, first + count) if slot not in left_out]
 
 
 # Whole cells.
@@ -446,3 +469,102 @@ def test_much_is_executed_again_in_parts(monkeypatch: pytest.MonkeyPatch) -> Non
         assert str(fault).endswith("at slot 11")
 
     play(scene)
+
+
+# A replica that is slow to take what is executed again.
+
+KIB, MIB = 1024, 1024 * 1024
+SECOND_NS = 1_000_000_000
+SLOW = 2
+ENTRIES = 8
+# More than the kernel takes of a lane's bytes before the shell must keep any, and than may be under way.
+ENTRY_REQUESTS = 128
+REQUEST = encode_request([b"SET", b"key", b"x" * 8 * KIB])
+
+
+class Written:
+    """A journal's file, as far as it is read when it is executed again: more than a replica may owe."""
+
+    def entries(self, after: int) -> Iterator[Entry]:
+        """All that was written."""
+        for number in range(ENTRIES):
+            yield Entry(after + 1 + number * ENTRY_REQUESTS, 0, 1, [], [REQUEST] * ENTRY_REQUESTS)
+
+
+class Lanes(BareShell):
+    """A core that executes again, and three lanes. The slow replica takes nothing before it is told to.
+
+    Nothing but `throttle_ns_max` ends within a test.
+    """
+
+    def __init__(self, throttle_ns_max: int) -> None:
+        limits = Limits(
+            request_bytes_max=32 * KIB,
+            inline_bytes_max=16 * KIB,
+            transaction_bytes_max=32 * KIB,
+            inflight_bytes_max=64 * KIB,
+            reply_bytes_max=64 * KIB,
+            lag_bytes_max=4 * MIB,
+            lag_ns_max=300 * SECOND_NS,
+            throttle_ns_max=throttle_ns_max,
+            silence_ns_max=200 * SECOND_NS,
+            decision_ns_max=300 * SECOND_NS,
+        )
+        super().__init__(limits)
+        self.core.is_suspended = True
+        self.may_take = asyncio.Event()
+
+    async def served(self, seat: int) -> None:
+        """The slow one takes its time."""
+        if seat == SLOW:
+            await self.may_take.wait()
+
+    async def replay(self) -> None:
+        """Execute again all that was written."""
+        assert await replay(self.core, self.shell, cast(JournalFile, Written()), 0) == ENTRIES * ENTRY_REQUESTS
+
+    def waits(self) -> bool:
+        """Whether all that was asked is decided, and nothing more is asked for now, since the slow one is behind."""
+        return bool(self.core.vote.seats[SLOW].throttles_since) and not self.core.order.inflight_slots
+
+
+def slowly(throttle_ns_max: int, scene: Callable[[Lanes, asyncio.Task[None]], Coroutine[Any, Any, None]]) -> None:
+    async def bounded() -> None:
+        lanes = Lanes(throttle_ns_max)
+        try:
+            await lanes.open()
+            replaying = asyncio.create_task(lanes.replay())
+            await scene(lanes, replaying)
+            await replaying
+        finally:
+            await lanes.close()
+
+    asyncio.run(bounded())
+
+
+def test_others_wait_for_a_replica_that_is_slow_to_execute_again() -> None:
+    """As clients would have to: what is sent to it stays within what is kept for it, and nobody calls it mute."""
+
+    async def scene(lanes: Lanes, replaying: asyncio.Task[None]) -> None:
+        await lanes.until(lambda: lanes.waits() or replaying.done())
+        assert not replaying.done()
+        assert lanes.core.vote.seats[SLOW].owed_bytes <= lanes.core.limits.lag_bytes_max
+        lanes.may_take.set()
+        await replaying
+        await lanes.until(lambda: not any(seat.owed for seat in lanes.core.vote.seats))
+        assert lanes.core.roles == [Role.VOTING] * 3
+        assert lanes.notices == []
+
+    slowly(200 * SECOND_NS, scene)
+
+
+def test_one_that_stays_behind_is_retired_and_the_others_go_on() -> None:
+    """Without blame, and though nothing else happens that would have anybody look."""
+
+    async def scene(lanes: Lanes, replaying: asyncio.Task[None]) -> None:
+        await replaying
+        (notice,) = lanes.notices
+        assert isinstance(notice, Retired)
+        assert (notice.seat, notice.cause) == (SLOW, Cause.LAG)
+
+    slowly(SECOND_NS // 4, scene)

@@ -57,7 +57,7 @@ async def replay(core: Coordinator, shell: Shell, journal_file: JournalFile, aft
     replicas do not agree on it, names the slot.
     """
     first = core.order.next_slot
-    replaying = _Replaying(core, after + 1)
+    replaying = _Replaying(core, shell, after + 1)
     count = 0
     for entry in journal_file.entries(after):
         check_known(core, entry)
@@ -78,17 +78,26 @@ async def replay(core: Coordinator, shell: Shell, journal_file: JournalFile, aft
 class _Replaying:
     """Waits for a core that executes again, which knows no events. All before slot `begins` is decided."""
 
-    def __init__(self, core: Coordinator, begins: int) -> None:
+    def __init__(self, core: Coordinator, shell: Shell, begins: int) -> None:
         self._core = core
+        self._shell = shell
         self._begins = begins
         self._asked = 0
         self._closed = core.tally.split + core.tally.unanswered
 
     async def room(self) -> None:
         """Until more may be asked. Raises `Disagreement` when something was not decided."""
-        while self._core.order.is_full() and not self._core.is_lost:  # noqa: ASYNC110 - the core knows no events
+        while self._must_wait():  # noqa: ASYNC110 - the core knows no events
             await asyncio.sleep(POLL_SECONDS)
         self._check(0)
+
+    def _must_wait(self) -> bool:
+        """Whether enough is under way, or others are so far ahead of a voter that clients would have to wait for it.
+
+        Else a lane would be given more than it keeps, and a replica that is merely slow be called mute.
+        """
+        core = self._core
+        return not core.is_lost and (core.order.is_full() or core.vote.is_throttled(self._shell.now()))
 
     async def asked(self, entry: Entry, is_single: bool) -> None:
         """`entry` is being executed: wait for it if it `is_single`, or if much is under way."""

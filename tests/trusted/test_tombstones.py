@@ -1,6 +1,18 @@
 """Ranges of buried slots."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from quorate.trusted.tombstones import Tombstones
+
+SLOTS_MAX = 40
+
+RANGES = st.builds(
+    lambda first, count, reason: (first, min(first + count, SLOTS_MAX), reason),
+    st.integers(1, SLOTS_MAX),
+    st.integers(0, 15),
+    st.sampled_from("ab"),
+)
 
 
 def buried(*ranges: tuple[int, int, str]) -> Tombstones:
@@ -20,6 +32,31 @@ def test_what_was_buried_late_stands_in_its_place() -> None:
     assert tombstones.ranges == [(7, 7, "split"), (30, 40, "split")]
     assert tombstones.last_slot() == 40
     assert Tombstones().last_slot() == 0
+
+
+def test_what_is_buried_already_keeps_its_reason() -> None:
+    assert buried((40, 60, "a"), (50, 50, "b")).ranges == [(40, 60, "a")]
+    assert buried((40, 60, "a"), (40, 60, "b")).ranges == [(40, 60, "a")]
+    assert buried((40, 60, "a"), (30, 45, "b")).ranges == [(30, 39, "b"), (40, 60, "a")]
+    assert buried((40, 60, "a"), (55, 70, "b")).ranges == [(40, 60, "a"), (61, 70, "b")]
+    assert buried((40, 60, "a"), (55, 70, "a")).ranges == [(40, 70, "a")]
+    tombstones = buried((3, 4, "a"), (8, 9, "a"), (1, 12, "b"))
+    assert tombstones.ranges == [(1, 2, "b"), (3, 4, "a"), (5, 7, "b"), (8, 9, "a"), (10, 12, "b")]
+
+
+@given(st.lists(RANGES, max_size=8), st.integers(1, SLOTS_MAX), st.integers(0, SLOTS_MAX))
+def test_whatever_was_buried_stays_buried(ranges: list[tuple[int, int, str]], first: int, count: int) -> None:
+    """However often it was, and in whatever order: ranges that overlap are all of them."""
+    tombstones = buried(*ranges)
+    reasons: dict[int, str] = {}
+    for begin, end, reason in ranges:
+        for slot in range(begin, end + 1):
+            reasons.setdefault(slot, reason)
+    told = [(slot, reason) for begin, end, reason in tombstones.ranges for slot in range(begin, end + 1)]
+    assert told == sorted(reasons.items())
+    assert tombstones.last_slot() == max(reasons, default=0)
+    found = [slot for begin, end in tombstones.within(first, first + count) for slot in range(begin, end + 1)]
+    assert found == [slot for slot in sorted(reasons) if first <= slot <= first + count]
 
 
 def test_what_lies_within_is_told_as_far_as_it_does() -> None:

@@ -4,14 +4,22 @@ from bisect import bisect_left, insort
 
 
 class Tombstones:
-    """Buried slots, in ranges of neighbours that were buried for one reason."""
+    """Buried slots, in ranges of neighbours that were buried for one reason. No two ranges overlap."""
 
     def __init__(self) -> None:
         # First slot, last slot and reason of each, in the order of slots.
         self.ranges: list[tuple[int, int, str]] = []
 
     def bury(self, first: int, last: int, reason: str) -> None:
-        """Nobody executes `first` … `last` again, for this reason."""
+        """Nobody executes `first` … `last` again, for this reason; what is buried already keeps its own."""
+        for begin, end in self.within(first, last):
+            if first < begin:
+                self._add(first, begin - 1, reason)
+            first = end + 1
+        if first <= last:
+            self._add(first, last, reason)
+
+    def _add(self, first: int, last: int, reason: str) -> None:
         if self.would_grow(first, reason):
             first = self.ranges.pop()[0]
         insort(self.ranges, (first, last, reason))
