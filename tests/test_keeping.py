@@ -156,9 +156,8 @@ def test_a_shadow_is_not_sealed_where_there_is_no_checkpoint_but_at_the_next(str
 
             def plant(name: str, at: str, share: float) -> None:
                 if at == Role.CATCHING_UP.value and not told:
-                    for replica in stage.replicas:
-                        if replica.domain.running and replica not in (stage.replicas[3:]):
-                            replica.keyspace.databases[0].values[b"ghost"] = b"boo"
+                    for replica in stage.current():
+                        replica.keyspace.databases[0].values[b"ghost"] = b"boo"
 
             def follow_on(follow: Callable[[], None]) -> None:
                 sealed.append(stage.cell.core.sweep.is_sealed())
@@ -381,8 +380,8 @@ def test_a_checkpoint_is_made_although_writers_change_keys_faster_than_they_are_
                 assert await connection.reply() == b"OK"
 
     async def scene(directory: Path) -> None:
-        few = {"sweep_keys_max": 8, "closing_keys_max": 8, "checkpoint_wait_ns_max": 100_000_000}
-        async with staged(document(**few), directory) as stage, asyncio.TaskGroup() as group:
+        few = document(sweep_keys_max=8, closing_keys_max=8, checkpoint_wait_ns_max=100_000_000)
+        async with staged(few, directory) as stage, asyncio.TaskGroup() as group:
             writers = [group.create_task(write(stage, seed)) for seed in range(4)]
             await stage.until(lambda: stage.cell.core.changes.count > 500, "much is written")
             for _ in range(2):

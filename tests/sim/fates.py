@@ -143,6 +143,8 @@ def draw_limits(chance: Random) -> Limits:
         changes_bytes_max=chance.choice((1500, 4000, 1_000_000)),
         sweep_keys_max=chance.choice((2, 32)),
         closing_keys_max=chance.choice((4, 64)),
+        checkpoint_wait_ns_max=100 * MILLISECOND_NS,
+        shadow_wait_ns_max=20 * MILLISECOND_NS,
         scrub_keys_max=10,
         rebuild_retry_ns_max=SECOND_NS // 2,
     )

@@ -7,7 +7,6 @@ writes after it. Both follow from what the core ordered, and from nothing that t
 from collections import defaultdict, deque
 from collections.abc import Collection
 from functools import partial
-from unittest.mock import patch
 
 from quorate.trusted import sweep
 from quorate.trusted.client import Client
@@ -32,7 +31,6 @@ from tests.sim.timeline import MILLISECOND_NS
 from tests.sim.world import WatchedCoordinator, World
 
 VARIANTS = 3
-CALM_NS = 20 * MILLISECOND_NS
 POISON = b"poison"
 
 
@@ -108,11 +106,6 @@ class RecoveringWorld(World):
     def promises(self) -> tuple[type[Invariant], ...]:
         """What is watched."""
         return RECOVERING_BEYOND if self.fate.kind is Kind.EXCESS else RECOVERING
-
-    def run(self) -> None:
-        """As any run; shadows wait for less long until writers have to."""
-        with patch.object(sweep, "CALM_NS", CALM_NS):
-            super().run()
 
     # One process.
 
@@ -306,10 +299,10 @@ class RecoveringWorld(World):
     def _turned(self) -> None:
         for invariant in self.invariants:
             invariant.turned()
-        stage, since = self.core.sweep.stage, self.core.sweep._sealing_since
+        stage, since = self.core.sweep.stage, self.core.sweep._awaited_since
         if stage is sweep.Stage.LISTING:
             self.seen.add("a database is listed")
-        if since and self.timeline.now - since > CALM_NS:
+        if since and self.timeline.now - since > self.core.limits.shadow_wait_ns_max:
             self.seen.add("writers wait for a checkpoint")
         seats = len(self.replicas)
         roles = self.core.roles

@@ -17,7 +17,6 @@ from quorate.trusted.messages import (
 from quorate.trusted.protocols.redis.scripts import DEADLINE_OFFSET_MS
 from quorate.trusted.protocols.redis.state import state_request
 from quorate.trusted.protocols.redis.values import bulk
-from quorate.trusted.sweep import CALM_NS
 from tests.trusted.support import ABSENT_STRING, SECOND_NS, STRING_1, Cell
 
 
@@ -292,17 +291,26 @@ def test_when_too_much_has_changed_writers_wait_until_it_is_read() -> None:
     assert ann.hears() == b"+OK\r\n" * 11
 
 
-def test_writers_wait_for_a_checkpoint_that_shadows_have_long_waited_for() -> None:
-    cell = keeping()
+@pytest.mark.parametrize("is_for_shadow", [True, False])
+def test_writers_wait_for_a_checkpoint_that_has_long_been_waited_for(is_for_shadow: bool) -> None:
+    name, other = "shadow_wait_ns_max", "checkpoint_wait_ns_max"
+    cell = keeping(**{name if is_for_shadow else other: SECOND_NS, other if is_for_shadow else name: 1_000 * SECOND_NS})
     ann = cell.client().says("SET a 1")
     cell.core.sweep.is_held = True
-    cell.core.shadow_waits(7, 0, cell.now)
+    if is_for_shadow:
+        cell.core.shadow_waits(7, 0, cell.now)
+    else:
+        cell.core.checkpoint_wanted(is_urgent=False, now=cell.now)
     ann.says("SET b 1")
     assert cell.core.tally.requests == 2, "not yet"
-    cell.now += CALM_NS + 1
+    cell.now += SECOND_NS + 1
     ann.says("SET c 1")
     assert cell.core.tally.requests == 2
-    cell.core.shadow_left(7, 0, cell.now)
+    if is_for_shadow:
+        cell.core.shadow_left(7, 0, cell.now)
+    else:
+        cell.core.sweep.is_held = False
+        cell.core.go_on(cell.now)
     cell.reply(b"+OK", b"+OK")
     assert cell.core.tally.requests == 3
 
