@@ -56,7 +56,8 @@ class StateKeeping:
         self._ended: Keeper | None = None
         self._renewal_seconds = 0.0
         self._feeds = 0
-        self._counts: dict[int, dict[int, int]] = {}
+        # How many commits are under way.
+        self._commits = 0
         self._waiting: list[asyncio.Future[int]] = []
 
     async def open(self, start: StartKeeper, databases: int) -> Keeper:
@@ -70,6 +71,7 @@ class StateKeeping:
         """From now on what changes is noted, and told to this keeper."""
         self._keeper = keeper
         keeper.on_committed = self._committed
+        keeper.on_miscounted = self._miscounted
         keeper.on_broken = self.broke
         self._shell.on_state = self._told
         self._core.changes.is_kept = True
@@ -79,8 +81,10 @@ class StateKeeping:
         self._ended, self._keeper = self._keeper, None
         self.fault = fault
         self.is_lost = True
+        if self._core.sweep.is_sealed() and not self._stands_still():
+            self.on_sealed()  # at what will never be committed: who waits for it is told
         # Nobody will say any more that these were done.
-        self._counts.clear()
+        self._commits = 0
         self._core.state_is_lost(self._shell.now())
         self._shell.schedule()
         self._fail_waiting(fault)
@@ -118,10 +122,8 @@ class StateKeeping:
             return
         for effect in effects:
             if isinstance(effect, Checkpoint):
-                self._counts[effect.slot] = effect.counts
-                keeper.commit(effect.slot, self._core.protocol.extras(), self._is_durable)
-                if self._core.sweep.is_sealed():
-                    self.on_sealed()
+                self._commits += 1
+                keeper.commit(effect.slot, self._core.protocol.extras(), effect.counts, self._is_durable)
             elif isinstance(effect, Clear):
                 keeper.clear(effect.database)
             elif effect.record is None:
@@ -132,14 +134,11 @@ class StateKeeping:
             self._core.sweep.is_held = True
 
     def _committed(self, kept: Kept) -> None:
-        """A checkpoint is in the store. If that has other keys than the replicas, somebody wrote what was not noted."""
+        """A checkpoint is in the store."""
         slot = kept.slot
-        expected = self._counts.pop(slot, {})
-        wrong = [database for database, count in expected.items() if kept.counts.get(database, 0) != count]
-        if wrong:
-            self._core.state_is_miscounted(wrong, self._shell.now())
-            self._shell.schedule()
-            return
+        self._commits -= 1
+        if self._stands_still():
+            self.on_sealed()
         self.checkpoint_slot = slot
         self.checkpoint_at = time.monotonic()
         self._renewal_seconds = 0.0
@@ -149,6 +148,22 @@ class StateKeeping:
         self.on_committed(slot)
         for waiter in self._take_waiting():
             waiter.set_result(slot)
+
+    def _miscounted(self, databases: list[int]) -> None:
+        """The store has other keys than the replicas, so that there is no checkpoint: somebody wrote what nobody noted.
+
+        All of these databases is read again. Shadows that were to be sealed here begin anew at the next one.
+        """
+        self._commits -= 1
+        if self._stands_still():
+            self._core.sweep.unseal(will_seal=True)
+        self._core.state_is_miscounted(databases, self._shell.now())
+        self._shell.schedule()
+
+    def _stands_still(self) -> bool:
+        """Whether the keeper has done all that it is told before shadows are sealed."""
+        sweep = self._core.sweep
+        return sweep.is_sealed() and not self._commits and not sweep.effects
 
     def _take_waiting(self) -> list[asyncio.Future[int]]:
         waiting, self._waiting = self._waiting, []
@@ -199,7 +214,7 @@ class StateKeeping:
 
     async def settle(self) -> None:
         """Until no commit is under way: what is kept then stays until the next checkpoint."""
-        while self._counts and self._keeper is not None:  # noqa: ASYNC110 - asked for once in a long while
+        while self._commits and self._keeper is not None:  # noqa: ASYNC110 - asked for once in a long while
             await asyncio.sleep(BACKLOG_POLL_SECONDS)
 
     def keeper(self) -> Keeper:

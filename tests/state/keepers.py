@@ -40,6 +40,6 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def committed(keeper: Keeper, slot: int, is_durable: bool = False) -> Checkpoint:
-    keeper.commit(slot, b"extras %d" % slot, is_durable)
+    keeper.commit(slot, b"extras %d" % slot, {}, is_durable)
     await until(lambda: keeper.checkpoint.slot == slot)
     return keeper.checkpoint

@@ -70,6 +70,34 @@ def test_what_is_committed_is_there_when_it_comes_back(tmp_path: Path) -> None:
     run(work())
 
 
+def test_another_number_of_keys_than_was_counted_is_no_checkpoint(tmp_path: Path) -> None:
+    """Who begins at the store meanwhile begins at the checkpoint before, and what was put comes with the next."""
+
+    async def work() -> None:
+        miscounted: list[list[int]] = []
+        async with keeping(tmp_path / "state") as keeper:
+            keeper.on_miscounted = miscounted.append
+            keeper.put(0, b"a", string(b"1"))
+            first = await committed(keeper, 1, is_durable=True)
+            keeper.put(0, b"b", string(b"2"))
+            keeper.commit(2, b"", {0: 3, 7: 0}, is_durable=True)
+            await until(lambda: miscounted == [[0]])
+            assert keeper.checkpoint == first
+            assert await keeper.page(None, 10) == [(0, b"a", STRING)]
+        async with keeping(tmp_path / "state") as keeper:
+            assert (keeper.checkpoint, keeper.extras) == (first, b"extras 1")
+            keeper.on_miscounted = miscounted.append
+            keeper.put(0, b"b", string(b"2"))
+            keeper.commit(3, b"", {0: 3}, is_durable=True)
+            keeper.put(0, b"c", string(b"3"))
+            keeper.commit(4, b"", {0: 3}, is_durable=True)
+            await until(lambda: keeper.checkpoint.slot == 4)
+            assert miscounted == [[0], [0]]
+            assert [key for _, key, _ in await keeper.page(None, 10)] == [b"a", b"b", b"c"]
+
+    run(work())
+
+
 def test_a_long_load_comes_in_parts(tmp_path: Path) -> None:
     async def work() -> None:
         async with keeping(tmp_path / "state") as keeper:
@@ -222,7 +250,7 @@ def test_a_seal_with_a_commit_after_it_is_never_true(tmp_path: Path) -> None:
             shadow.replica.is_silent = True
             sealing = asyncio.ensure_future(keeper.seal(1))
             await asyncio.sleep(0)
-            keeper.commit(2, b"", is_durable=False)
+            keeper.commit(2, b"", {}, is_durable=False)
             with pytest.raises(FeedFault, match="between a seal and its end") as caught:
                 await sealing
             assert not caught.value.is_replicas
@@ -245,7 +273,7 @@ async def broken(keeper: Keeper) -> StateFault:
 async def all_refuse(keeper: Keeper) -> None:
     sock, other = socket.socketpair()
     keeper.put(0, b"a", string(b"1"))
-    keeper.commit(99, b"", is_durable=False)
+    keeper.commit(99, b"", {}, is_durable=False)
     asked: list[Awaitable[object]] = [keeper.page(None, 1), keeper.load(), keeper.feed(sock, 9)]
     for question in asked:
         with pytest.raises(StateFault):
@@ -267,7 +295,7 @@ def test_killed_in_mid_commit_it_leaves_the_last_checkpoint_and_no_waiter(tmp_pa
         waiters = [asyncio.ensure_future(what) for what in (keeper.feed(shadow.socket, 1), asyncio.sleep(0, 0))]
         for index in range(20_000):
             keeper.put(0, b"%d" % index, string(b"x" * 200))
-        keeper.commit(2, b"extras 2", is_durable=True)
+        keeper.commit(2, b"extras 2", {}, is_durable=True)
         await asyncio.sleep(delay)
         os.kill(keeper.pid, signal.SIGKILL)
         assert "ended (exit code -9)" in str(await broken(keeper))
@@ -291,7 +319,7 @@ def test_a_full_disk_breaks_it_aloud(tmp_path: Path) -> None:
         resource.prlimit(keeper.pid, resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
         for index in range(20_000):
             keeper.put(0, b"%d" % index, string(b"x" * 1_000))
-        keeper.commit(2, b"", is_durable=False)
+        keeper.commit(2, b"", {}, is_durable=False)
         fault = await broken(keeper)
         assert "cannot be written or read" in str(fault)
         assert "make room" in fault.hint

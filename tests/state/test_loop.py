@@ -78,7 +78,7 @@ def coordinator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Coo
 
 def filled(coordinator: Coordinator) -> None:
     coordinator.say(
-        *(wire.Put(0, b"%d" % index, string(b"v", index)) for index in range(50)), wire.Commit(1, False, b"x")
+        *(wire.Put(0, b"%d" % index, string(b"v", index)) for index in range(50)), wire.Commit(1, False, b"x", {0: 50})
     )
     coordinator.until(wire.Committed)
 
@@ -87,10 +87,32 @@ def test_a_feed_from_its_begin_to_its_seal(coordinator: Coordinator) -> None:
     filled(coordinator)
     replica = coordinator.hand_over(wire.Feed(7, 1.0))
     assert coordinator.until(wire.Fed) == wire.Fed(7, 1)
-    coordinator.say(wire.Delete(0, b"1"), wire.Clear(3), wire.Commit(2, False, b""), wire.Seal(7))
+    coordinator.say(wire.Delete(0, b"1"), wire.Clear(3), wire.Commit(2, False, b"", {}), wire.Seal(7))
     assert coordinator.until(wire.Sealed) == wire.Sealed(7, 2)
     assert len(replica.databases[0]) == 49
     assert coordinator.loop._feeds == {}
+
+
+def test_feeds_hear_nothing_of_a_checkpoint_that_was_miscounted_and_of_all_at_the_next(
+    coordinator: Coordinator,
+) -> None:
+    filled(coordinator)
+    replica = coordinator.hand_over(wire.Feed(7, 1.0))
+    assert coordinator.until(wire.Fed) == wire.Fed(7, 1)
+    heard = len(replica.heard)
+    coordinator.say(wire.Delete(0, b"1"), wire.Put(3, b"new", string(b"v")), wire.Commit(2, False, b"", {0: 50, 3: 1}))
+    assert coordinator.until(wire.Miscounted) == wire.Miscounted(2, [0])
+    assert coordinator.store.checkpoint.slot == 1
+    coordinator.say(wire.AskPage(None, 1))
+    coordinator.until(wire.Paged)
+    assert len(replica.heard) == heard
+    coordinator.say(wire.Put(0, b"noted by nobody", string(b"v")), wire.Commit(3, False, b"", {0: 50, 3: 1}))
+    coordinator.until(wire.Lagged)
+    coordinator.say(wire.Seal(7))
+    assert coordinator.until(wire.Sealed) == wire.Sealed(7, 3)
+    assert coordinator.store.checkpoint.counts == {0: 50, 3: 1}
+    assert b"1" not in replica.databases[0]
+    assert {b"noted by nobody", b"new"} <= replica.databases[0].keys() | replica.databases[3].keys()
 
 
 def test_a_resting_feed_is_left_alone_until_it_has_rested(coordinator: Coordinator) -> None:

@@ -159,6 +159,29 @@ def test_a_cleared_database_holds_what_is_put_after(path: Path) -> None:
     store.close()
 
 
+def test_other_numbers_of_rows_than_were_counted_are_found_before_they_are_committed(path: Path) -> None:
+    """Of what was counted alone; and what was put and cleared meanwhile is there with the next commit."""
+    store = opened(path)
+    for database in (0, 1, 3):
+        store.put(database, b"a", b"1")
+    first = store.commit(1, b"first", is_durable=True)
+    assert store.miscounted({0: 1, 1: 1, 2: 0}) == []
+    store.put(0, b"b", b"2")
+    store.clear(1)
+    store.put(2, b"c", b"2")
+    assert store.miscounted({0: 1, 1: 1, 2: 0}) == [0, 1, 2]
+    assert store.checkpoint == first
+    copy = opened(path)
+    assert (copy.checkpoint, copy.extras) == (first, b"first")
+    copy.close()
+    store.delete(0, b"a")
+    assert store.miscounted({0: 1, 1: 0, 2: 1}) == []
+    done = store.commit(2, b"", is_durable=True)
+    assert done.counts == {0: 1, 2: 1, 3: 1}
+    assert contents(store) == {(0, b"b"): b"2", (2, b"c"): b"2", (3, b"a"): b"1"}
+    store.close()
+
+
 def test_pages_go_through_all_keys(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = opened(path)
     rows = [(database, b"%03d" % index, b"r") for database in (0, 5) for index in range(10)]

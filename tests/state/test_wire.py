@@ -11,8 +11,8 @@ MESSAGES: list[wire.Message] = [
     wire.Put(0, b"", b""),
     wire.Delete(65_535, b"\x00"),
     wire.Clear(0),
-    wire.Commit(2**62, True, b"extras"),
-    wire.Commit(0, False, b""),
+    wire.Commit(2**62, True, b"extras", {0: 3, 9: 0}),
+    wire.Commit(0, False, b"", {}),
     wire.Feed(7, 0.25),
     wire.Seal(7),
     wire.Drop(7),
@@ -22,6 +22,7 @@ MESSAGES: list[wire.Message] = [
     wire.Stop(),
     wire.Opened(Checkpoint(5, {0: 3, 9: 1}, 2**128 - 1), b"extras"),
     wire.Committed(Checkpoint(6, {}, 0)),
+    wire.Miscounted(7, [0, 9]),
     wire.Progressed(1, 10, 20),
     wire.Fed(1, 5),
     wire.Lagged(1, 0),
@@ -66,9 +67,15 @@ def test_a_body_that_is_too_short_or_too_long_is_refused(message: wire.Message) 
         wire.decode(body + b"x")
 
 
-def test_a_count_beyond_the_frame_is_refused_before_anything_is_made_of_it() -> None:
-    body = bytearray(wire.encode(wire.Found([(0, b"a", 1)]))[4:])
-    body[1:5] = b"\xff\xff\xff\xff"
+@pytest.mark.parametrize(
+    ("message", "start"),
+    [(wire.Found([(0, b"a", 1)]), 1), (wire.Commit(1, True, b"", {0: 1}), 14), (wire.Miscounted(1, [0]), 9)],
+    ids=lambda given: type(given).__name__,
+)
+def test_a_count_beyond_the_frame_is_refused_before_anything_is_made_of_it(message: wire.Message, start: int) -> None:
+    body = bytearray(wire.encode(message)[4:])
+    assert body[start : start + 4] == b"\x00\x00\x00\x01"
+    body[start : start + 4] = b"\xff\xff\xff\xff"
     with pytest.raises(wire.WireFault, match="ends early"):
         wire.decode(bytes(body))
 

@@ -93,6 +93,8 @@ class Keeper:
 
     def __init__(self, sock: socket.socket, child: Child) -> None:
         self.on_committed: Callable[[Checkpoint], None] = _ignore
+        # There was no commit, because of the number of keys in these databases.
+        self.on_miscounted: Callable[[list[int]], None] = _ignore
         self.on_broken: Callable[[StateFault], None] = _ignore
         # A feed has failed while nobody waited for it.
         self.on_feed_failed: Callable[[int, FeedFault], None] = _ignore
@@ -165,9 +167,12 @@ class Keeper:
         """The database is empty from the next commit on, but for what is put after this."""
         self._write(wire.encode(wire.Clear(database)))
 
-    def commit(self, slot: int, extras: bytes, is_durable: bool) -> None:
-        """All that was put and deleted so far becomes the checkpoint of `slot`; `on_committed` says when it is."""
-        self._write(wire.encode(wire.Commit(slot, is_durable, extras)))
+    def commit(self, slot: int, extras: bytes, counts: dict[int, int], is_durable: bool) -> None:
+        """All that was put and deleted so far becomes the checkpoint of `slot`; `on_committed` says when it is.
+
+        But not where it has another number of keys than `counts` says of a database: then `on_miscounted` does.
+        """
+        self._write(wire.encode(wire.Commit(slot, is_durable, extras, counts)))
 
     # Feeds.
 
@@ -291,6 +296,8 @@ class Keeper:
             case wire.Committed(checkpoint):
                 self.checkpoint = checkpoint
                 self.on_committed(checkpoint)
+            case wire.Miscounted(_, databases):
+                self.on_miscounted(databases)
             case wire.Paged(items):
                 _resolve(self._pages, items)
             case wire.Found(items):

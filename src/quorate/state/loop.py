@@ -203,6 +203,11 @@ class KeeperLoop:
                 raise wire.WireFault(f"{type(message).__name__} is nothing that a keeper is told")
 
     def _commit(self, commit: wire.Commit) -> None:
+        wrong = self._store.miscounted(commit.counts)
+        if wrong:
+            # Whoever began at this checkpoint would lack what was acknowledged: the last one stays what it is.
+            self._say(wire.Miscounted(commit.slot, wrong))
+            return
         checkpoint = self._store.commit(commit.slot, commit.extras, commit.is_durable)
         changed, self._changed = self._changed, Marks()
         self._say(wire.Committed(checkpoint))

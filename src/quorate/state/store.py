@@ -101,6 +101,11 @@ class StateStore:
             self._connection.execute("DELETE FROM row WHERE database = ?", (database,))
         self._totals[database] = _NO_ROWS
 
+    def miscounted(self, counts: dict[int, int]) -> list[int]:
+        """The databases among these of which the next commit would have more or fewer rows than `counts` says."""
+        self._flush()
+        return [database for database, count in counts.items() if self._totals.get(database, _NO_ROWS).rows != count]
+
     def commit(self, slot: int, extras: bytes, is_durable: bool) -> Checkpoint:
         """What was put and deleted since the last commit becomes the checkpoint of `slot`, whole or not at all.
 

@@ -5,7 +5,7 @@ and an incremental `Decoder`; each length is checked before it is used. A replic
 its `Feed` (SCM_RIGHTS), not in it.
 
     to the keeper      Put Delete Clear Commit · Feed Seal Drop · AskPage Load Stop
-    from the keeper    Opened Committed · Progressed Fed Lagged Sealed Failed · Paged Found Loaded · Broke
+    from the keeper    Opened Committed Miscounted · Progressed Fed Lagged Sealed Failed · Paged Found Loaded · Broke
 """
 
 import struct
@@ -48,11 +48,15 @@ class Clear(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """All that came before is the checkpoint of `slot`."""
+    """All that came before is the checkpoint of `slot`, if it has as many keys of each database as `counts` says.
+
+    Databases that `counts` does not name were not counted.
+    """
 
     slot: int
     is_durable: bool
     extras: bytes
+    counts: dict[int, int]
 
 
 class Feed(NamedTuple):
@@ -103,6 +107,16 @@ class Committed(NamedTuple):
     """A commit is done."""
 
     checkpoint: Checkpoint
+
+
+class Miscounted(NamedTuple):
+    """There was no commit at `slot`: of these databases there are more or fewer keys than it was told.
+
+    The one before is the last commit still, and what was told since comes with the next.
+    """
+
+    slot: int
+    databases: list[int]
 
 
 class Progressed(NamedTuple):
@@ -170,7 +184,7 @@ class Broke(NamedTuple):
 
 Command = Put | Delete | Clear | Commit | Feed | Seal | Drop | AskPage | Load | Stop
 FeedEvent = Progressed | Fed | Lagged | Sealed | Failed
-Event = FeedEvent | Opened | Committed | Paged | Found | Loaded | Broke
+Event = FeedEvent | Opened | Committed | Miscounted | Paged | Found | Loaded | Broke
 Message = Command | Event
 
 # Each kind of frame: its message, and how the fields are laid out (see _ENCODERS).
@@ -178,7 +192,7 @@ _KINDS: tuple[tuple[type[Any], str], ...] = (
     (Put, "ibb"),
     (Delete, "ib"),
     (Clear, "i"),
-    (Commit, "i?b"),
+    (Commit, "i?bn"),
     (Feed, "if"),
     (Seal, "i"),
     (Drop, "i"),
@@ -187,6 +201,7 @@ _KINDS: tuple[tuple[type[Any], str], ...] = (
     (Stop, ""),
     (Opened, "cb"),
     (Committed, "c"),
+    (Miscounted, "id"),
     (Progressed, "iii"),
     (Fed, "ii"),
     (Lagged, "ii"),
@@ -224,10 +239,18 @@ def _items(items: list[tuple[int, bytes, int]]) -> bytes:
     return _LENGTH.pack(len(items)) + b"".join(parts)
 
 
+def _numbers(numbers: list[int]) -> bytes:
+    return _LENGTH.pack(len(numbers)) + b"".join(map(_NUMBER.pack, numbers))
+
+
+def _counts(counts: dict[int, int]) -> bytes:
+    parts = [_NUMBER.pack(database) + _NUMBER.pack(count) for database, count in counts.items()]
+    return _LENGTH.pack(len(counts)) + b"".join(parts)
+
+
 def _checkpoint(checkpoint: Checkpoint) -> bytes:
-    counts = b"".join(_NUMBER.pack(database) + _NUMBER.pack(count) for database, count in checkpoint.counts.items())
     digest = checkpoint.digest.to_bytes(DIGEST_BYTES, "big")
-    return _NUMBER.pack(checkpoint.slot) + digest + _LENGTH.pack(len(checkpoint.counts)) + counts
+    return _NUMBER.pack(checkpoint.slot) + digest + _counts(checkpoint.counts)
 
 
 def _key(after: tuple[int, bytes] | None) -> bytes:
@@ -243,6 +266,8 @@ _ENCODERS: dict[str, Callable[[Any], bytes]] = {
     "k": _key,
     "l": _items,
     "c": _checkpoint,
+    "d": _numbers,
+    "n": _counts,
 }
 
 
@@ -279,6 +304,8 @@ class _Body:
             "k": self._key,
             "l": self._items,
             "c": self._checkpoint,
+            "d": self._numbers,
+            "n": self._counts,
         }
         found: Message = message(*[readers[code]() for code in layout])
         if self._position != len(self._data):
@@ -318,11 +345,16 @@ class _Body:
     def _items(self) -> list[tuple[int, bytes, int]]:
         return [(self._number(), self._block(), self._number()) for _ in self._many(2 * _NUMBER.size + _LENGTH.size)]
 
+    def _numbers(self) -> list[int]:
+        return [self._number() for _ in self._many(_NUMBER.size)]
+
+    def _counts(self) -> dict[int, int]:
+        return {self._number(): self._number() for _ in self._many(2 * _NUMBER.size)}
+
     def _checkpoint(self) -> Checkpoint:
         slot = self._number()
         digest = int.from_bytes(self._take(_DIGEST), "big")
-        counts = {self._number(): self._number() for _ in self._many(2 * _NUMBER.size)}
-        return Checkpoint(slot, counts, digest)
+        return Checkpoint(slot, self._counts(), digest)
 
 
 def decode(frame: bytes) -> Message:
