@@ -17,6 +17,7 @@ REDIS = pytest.mark.needs("redis-server", "libmimalloc.so.2", "libtcmalloc_minim
 CLIENTS = 4
 REQUESTS = 100
 SCRIPT = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
+HIDING = "return redis.call('INCR', 'hidden' .. ARGV[1])"
 HEAD_BYTES = 512
 
 
@@ -63,6 +64,25 @@ def test_a_cell_that_was_stopped_goes_on_where_it_was(cells: MakeCell, every: st
     cell.start()
     assert agreed_state(cell) == before
     use(cell)
+    cell.assert_agreed()
+    assert cell.stop() == 0
+
+
+@REDIS
+def test_keys_that_a_script_does_not_name_are_in_the_checkpoint(cells: MakeCell) -> None:
+    """Nothing else was written in their database: their number tells of them."""
+    document = durable("redis", "process", every="1s")
+    document["cell"]["scripts"] = [redis.Redis().register_script(HIDING).sha]
+    cell = cells(document).start()
+    client = cell.redis(db=3)
+    script = client.register_script(HIDING)
+    for number in range(20):
+        assert script(args=[number]) == 1
+    slot = cell.status().slot
+    eventually(lambda: cell.status().checkpoint.slot >= slot, "there is a checkpoint")
+    kill_everything(cell)
+    cell.start()
+    assert cell.redis(db=3).dbsize() == 20
     cell.assert_agreed()
     assert cell.stop() == 0
 

@@ -1,6 +1,6 @@
 """What writes may have changed: each key once, the oldest first, by database, with a hint at what it holds."""
 
-from quorate.trusted.changes import EXTRA, KEY_BYTES, LIST, STRING, UNKNOWN, WHOLE, ZSET, Changes
+from quorate.trusted.changes import EXTRA, HIDDEN, KEY_BYTES, LIST, STRING, UNKNOWN, WHOLE, ZSET, Changes
 
 
 def kept() -> Changes:
@@ -123,3 +123,17 @@ def test_an_extra_is_nobodys_where_there_is_no_journal() -> None:
     changes = kept()
     changes.note_extra(b"script")
     assert (changes.count, changes.take_recent()) == (0, [])
+
+
+def test_where_keys_may_come_and_go_unnoted_is_remembered_and_journaled() -> None:
+    changes = kept()
+    changes.is_journaled = True
+    changes.note_hidden(3)
+    changes.note_hidden(3)
+    assert list(changes.hidden) == [3]
+    recent = changes.take_recent()
+    assert recent == [(3, HIDDEN, b"")] * 2
+    again = kept()
+    again.note_again(recent)
+    assert list(again.hidden) == [3]
+    assert again.count == 0

@@ -39,6 +39,15 @@ def test_what_changed_is_read_and_counted_in_one_run() -> None:
     assert room.counts == {0: 1, 3: 1}
 
 
+def test_where_keys_may_hide_they_are_counted_though_none_was_noted() -> None:
+    room = Room()
+    room.toy.changes.note_hidden(4)
+    room.sweep.want(is_urgent=True)
+    assert room.goes_on() == [b"count 4"]
+    room.decides_all()
+    assert room.counts == {4: 0}
+
+
 def test_what_is_written_while_the_run_is_under_way_is_not_in_the_checkpoint_and_is_read_for_the_next() -> None:
     room = Room()
     room.writes(b"a", b"s1")

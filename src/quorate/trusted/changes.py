@@ -17,6 +17,8 @@ STREAM: Final = 6
 WHOLE: Final = 7
 # No key, but something that belongs to the state beside keys.
 EXTRA: Final = 8
+# No key, but a database in which a write may make and delete keys that nobody names.
+HIDDEN: Final = 9
 # What holds something that cannot be read as abstract state.
 UNREADABLE: Final = -1
 
@@ -67,7 +69,8 @@ StoreEffect = Part | Clear | Checkpoint
 class Changes:
     """The changed keys by database, oldest first, each once, and the databases of which any key may have changed.
 
-    `is_kept` says whether anybody takes them: else nothing is noted. `size` is in bytes.
+    `is_kept` says whether anybody takes them: else nothing is noted. `size` is in bytes. `hidden` are databases in which
+    keys may have come and gone unnoted, so that their number must be looked at.
     """
 
     def __init__(self) -> None:
@@ -77,6 +80,7 @@ class Changes:
         self.count = 0
         self._recent: list[tuple[int, int, bytes]] = []
         self.whole: list[int] = []
+        self.hidden: dict[int, bool] = {}
         self._databases: dict[int, dict[bytes, int]] = {}
 
     def note(self, database: int, key: bytes, kind: int) -> None:
@@ -110,11 +114,19 @@ class Changes:
         if self.is_kept and database not in self.whole:
             self.whole.append(database)
 
+    def note_hidden(self, database: int) -> None:
+        """A write may make or delete keys of `database` that it does not name."""
+        if self.is_journaled:
+            self._recent.append((database, HIDDEN, b""))
+        self.hidden[database] = True
+
     def note_again(self, changes: list[tuple[int, int, bytes]]) -> None:
         """What `take_recent` gave earlier, for writes that are executed again."""
         for database, kind, key in changes:
             if kind == WHOLE:
                 self.keep_whole(database)
+            elif kind == HIDDEN:
+                self.hidden[database] = True
             elif kind != EXTRA:
                 self.keep(database, key, kind)
 

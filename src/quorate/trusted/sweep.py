@@ -210,6 +210,8 @@ class Sweep:
         taken = self._changes.take(self._changes.count)
         for database, _, _ in taken:
             self._used[database] = True
+        for database in self._changes.hidden:
+            self._used[database] = True
         spans = self._protocol.read_state(taken)
         for database in self._used:
             span = self._protocol.count_state(database)

@@ -93,3 +93,11 @@ def test_what_goes_to_another_database_is_noted_in_both(request_: str, databases
 )
 def test_what_reaches_a_whole_database_notes_all_of_it(request_: str, databases: list[int]) -> None:
     assert noted(request_, 7) == ([], databases)
+
+
+@pytest.mark.parametrize("request_", ["EVALSHA name 1 a b", "EVALSHA name 0"])
+def test_a_script_may_change_what_it_does_not_name(request_: str) -> None:
+    changes = Changes()
+    call = call_of(session_of(NotingDialect()), request_.encode().split())
+    note_written(changes, 3, call.command, call.arguments)
+    assert list(changes.hidden) == [3]

@@ -10,6 +10,8 @@ from .base import Command
 
 # Writes whose keys are counted by a number: its position in the arguments; the keys follow it.
 _COUNTED = {"lmpop": 1, "zmpop": 1, "blmpop": 2, "bzmpop": 2, "eval": 2, "evalsha": 2}
+# What may change other keys than it names.
+_SCRIPTS = frozenset(("eval", "evalsha"))
 _STORING = {"sort": (b"STORE",), "georadius": (b"STORE", b"STOREDIST"), "georadiusbymember": (b"STORE", b"STOREDIST")}
 _UNKNOWN = frozenset(("flushall", "flushdb", "swapdb", "move", "copy"))
 # How many words follow an option of XREADGROUP.
@@ -32,6 +34,8 @@ def note_written(changes: Changes, database: int, command: Command, arguments: l
     elif name in {"move", "copy"}:
         _note_moved(changes, database, arguments)
     else:
+        if name in _SCRIPTS:
+            changes.note_hidden(database)
         for key in written_keys(command, arguments) or ():
             changes.note(database, key, command.kind)
 
