@@ -1,20 +1,24 @@
 """The parts of assembling a cell that need no whole cell. Whole cells are held by tests/cell."""
 
 import asyncio
+import errno
 import resource
 import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import AsyncMock, patch
 
 import pytest
 import uvloop
 
 from quorate import assemble, boot
 from quorate.config import Config
+from quorate.facts import JournalLost
 from quorate.trusted.errors import BrokenInvariant, OperatorFault
+from quorate.trusted.journal import JournalFault
 from quorate.trusted.messages import Notice
-from tests.cell.inside import config_of
+from tests.cell.inside import config_of, document, play, staged
 from tests.cell.support import example
 from tests.domains.harness import short_directory
 
@@ -110,3 +114,39 @@ def test_a_bug_of_our_own_answers_nobody_and_ends_the_cell(
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
         assert runner.run(serve()) == b""
+
+
+@pytest.mark.parametrize("step", ["shell.drain", "_end_tasks", "keeping.stop", "journaling.close"])
+def test_whatever_fails_at_the_end_all_the_rest_of_it_is_done(step: str) -> None:
+    """And then it is raised."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            cell = stage.cell
+            part, _, name = step.rpartition(".")
+            owner, failing = getattr(cell, part) if part else cell, AsyncMock(side_effect=OSError("no"))
+            with patch.object(owner, name, failing), pytest.raises(OSError, match="no"):
+                await cell.stop()
+            assert not any(replica.domain.running for replica in stage.replicas)
+            assert not (directory / "state" / "domains").exists()
+            assert cell.keeping.has_keeper is (step == "keeping.stop")
+
+    play(scene)
+
+
+def test_a_journal_that_cannot_be_ended_is_told_and_nothing_is_left_running() -> None:
+    """The disk has no room for its last record."""
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    async def scene(directory: Path) -> None:
+        async with staged(document() | {"journal": {"sync": "always"}}, directory) as stage:
+            assert await stage.ask("SET", "key", "value") == b"OK"
+            file = stage.cell.journaling.file
+            with patch.object(file, "_write", side_effect=full), pytest.raises(JournalFault, match="No space left"):
+                await stage.stop()
+            assert len(stage.told(JournalLost)) == 1
+            assert stage.cell.is_broken
+            assert not any(replica.domain.running for replica in stage.replicas)
+            assert not (directory / "state" / "domains").exists()
+
+    play(scene)

@@ -13,6 +13,7 @@ import pytest
 from quorate.facts import RebuildDone, RebuildFailed, RevivalEnded, StateLost, StateRegained
 from quorate.state.faults import StateFault
 from quorate.state.link import Keeper
+from quorate.trusted.changes import Checkpoint
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.messages import Convicted, QuorumLost, Role, StateUnreadable
 from tests.cell.inside import Replica, Stage, document, play, staged
@@ -335,6 +336,32 @@ def test_a_keeper_is_tried_for_until_there_is_one(monkeypatch: pytest.MonkeyPatc
             assert tried[1:] == ["no process", "no program", "no room"]
             assert keeping._renewal_seconds == 0
             assert await kept_names(stage) == [b"key"]
+
+    play(scene)
+
+
+def test_what_was_read_before_a_keeper_came_is_not_told_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it was decided in the very turn in which the keeper came: simulated seed 1000050605."""
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.01)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            keeping, core, begin = stage.cell.keeping, stage.cell.core, stage.cell.keeping._start
+            assert begin is not None
+
+            async def start() -> Keeper:
+                await stage.ask("SET", "meanwhile", "value")
+                keeper = await begin()
+                core.sweep.effects.append(Checkpoint(core.order.next_slot - 1, {}))
+                return keeper
+
+            await stage.ask("SET", "key", "value")
+            await keeping.checkpoint(is_urgent=True)
+            monkeypatch.setattr(keeping, "_start", start)
+            os.kill(keeping.keeper().pid, signal.SIGKILL)
+            await stage.until(lambda: stage.told(StateRegained), "state is kept again")
+            assert keeping.keeper().checkpoint.counts == {0: 2}
+            assert await kept_names(stage) == [b"key", b"meanwhile"]
 
     play(scene)
 

@@ -1,6 +1,8 @@
 """One shadow, and everything that may become of it before it votes: it alone ends, and its seat is as it was."""
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 from unittest.mock import AsyncMock, patch
 
@@ -8,11 +10,13 @@ import pytest
 
 from quorate import boot, rebuild
 from quorate.domains.make import UIDS_MAX
-from quorate.facts import RebuildDone, RebuildFailed
+from quorate.facts import RebuildDone, RebuildFailed, StateRegained
 from quorate.rebuild import RebuildFault
+from quorate.state.faults import StateFault
 from quorate.state.link import Keeper
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.messages import Convicted, Role
+from quorate.trusted.shell import Lane
 from tests.cell.inside import Part, Replica, Stage, document, play, staged
 from tests.test_recovery import no_progress
 
@@ -183,6 +187,35 @@ def test_a_shadow_fails_once() -> None:
     play(scene)
 
 
+def test_a_shadow_whose_keeper_ended_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for a checkpoint, of which the next keeper cannot prove it: simulated seed 1000000006."""
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.01)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await filled(stage)
+            shell, keeping = stage.cell.shell, stage.cell.keeping
+            begin = shell.begin
+
+            def begin_and_end(lane: Lane, seat: int) -> None:
+                monkeypatch.setattr(shell, "begin", begin)
+                begin(lane, seat)
+                keeper = keeping.keeper()
+                keeper._break(StateFault("the keeper was ended"))
+                os.kill(keeper.pid, signal.SIGKILL)
+
+            monkeypatch.setattr(shell, "begin", begin_and_end)
+            with pytest.raises(OperatorFault, match="replica b was not rebuilt: the keeper was ended"):
+                await stage.cell.recover(["b"], None, no_progress)
+            assert stage.cell.rebuilder.shadows == {} == shell.shadows
+            assert stage.cell.core.roles == [Role.VOTING] * 3
+            await stage.until(lambda: stage.told(StateRegained), "state is kept again")
+            await stage.cell.recover(["b"], None, no_progress)
+            await stage.agreed()
+
+    play(scene)
+
+
 def test_a_shadow_that_votes_already_is_not_given_up() -> None:
     """Although nobody was told yet: whoever is told next finds it in its place."""
 
@@ -221,5 +254,41 @@ def test_a_shadow_that_was_given_up_while_it_was_sealed_is_sent_nothing() -> Non
             shell.give_up(shadow.lane, seat.index)
             await shadow.domain.kill()
             rebuilder.shadows.clear()
+
+    play(scene)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_keeper_that_ends_in_the_turn_in_which_it_said_sealed_costs_the_shadow_alone(
+    is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing stands still any more at what the shadow was proved to hold: it is sent nothing, and made anew.
+
+    Whether it was told already that the keeper has ended, or learns it here.
+    """
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.01)
+    seal = Keeper.seal
+
+    async def last_words(keeper: Keeper, number: int) -> int:
+        slot = await seal(keeper, number)
+        keeper._break(StateFault("its disk is full"))
+        keeper._child.signal(signal.SIGKILL)
+        return slot
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await filled(stage)
+            keeping = stage.cell.keeping
+            if not is_told:
+                monkeypatch.setattr(keeping, "on_lost", lambda fault: None)
+            told = pytest.raises(OperatorFault, match="replica b was not rebuilt: its disk is full")
+            with patch.object(Keeper, "seal", last_words), told:
+                await stage.cell.recover(["b"], None, no_progress)
+            assert stage.cell.rebuilder.shadows == {} == stage.cell.shell.shadows
+            assert stage.cell.core.vote.voters() == 3
+            await stage.until(lambda: keeping.has_keeper and not keeping.is_lost, "state is kept again")
+            await stage.cell.recover(["b"], None, no_progress)
+            assert not stage.cell.is_broken
+            await stage.agreed()
 
     play(scene)

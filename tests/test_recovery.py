@@ -3,11 +3,13 @@
 import asyncio
 import os
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock, patch
 
 import pytest
 
+from quorate.domains.port import Ended
 from quorate.facts import RebuildBegan, RebuildDone, RebuildFailed, RebuildPostponed, StateLost
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.messages import Cause, Convicted, Retired, Role, Seated, ShadowFailed
@@ -243,12 +245,85 @@ def test_a_rebuild_that_the_end_of_the_cell_ends_says_so() -> None:
     play(scene)
 
 
-def test_a_rebuild_that_an_error_of_our_own_ends_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rebuild_that_is_given_up_before_its_first_step_is_under_way_no_more() -> None:
+    """A task that is cancelled so early never runs. Who asked is told, and may ask again when all have begun anew."""
+
     async def scene(directory: Path) -> None:
         async with staged(document(), directory) as stage:
-            monkeypatch.setattr(stage.cell.rebuilder, "shadow", Mock(side_effect=ValueError("a bug")))
-            with pytest.raises(OperatorFault, match="replica b was not rebuilt: an error of the cell's own"):
-                await stage.cell.recover(["b"], None, no_progress)
+            recovery, begin = stage.cell.recovery, stage.cell._begin
+            clearing: list[asyncio.Task[None]] = []
+
+            def begin_late(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+                clearing.append(asyncio.ensure_future(recovery.clear()))
+                return begin(work)
+
+            with patch.object(recovery, "_begin", begin_late):
+                asked = asyncio.ensure_future(stage.cell.recover(["b"], None, no_progress))
+                await stage.until(lambda: clearing, "it was cancelled")
+            await clearing[0]
+            recovery.go_on()
+            with pytest.raises(OperatorFault, match="replica b was not rebuilt: all replicas begin anew"):
+                await asked
+            assert stage.told(RebuildBegan) == []
+            await stage.cell.recover(["b"], None, no_progress)
+            assert len(stage.told(RebuildBegan)) == 1
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_a_domain_that_the_machine_does_not_end_ends_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is said. Its replica has no vote, and the cell has all it needs."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            old = stage.current()[1].domain
+            kill = old.kill
+
+            async def unending() -> Ended:
+                await kill()
+                raise OperatorFault("the kernel does not end process 7")
+
+            monkeypatch.setattr(old, "kill", unending)
+            await stage.cell.recover(["b"], None, no_progress)
+            await stage.until(lambda: "a domain of replica b was not ended" in caplog.text, "it is said")
+            assert "the kernel does not end process 7" in caplog.text
+            assert not stage.cell.stopping.is_set()
+            assert stage.cell.seats[1].retiring == [old]
+            await stage.agreed()
+
+    play(scene)
+
+
+@pytest.mark.parametrize("what", [PermissionError("not allowed"), TimeoutError()])
+def test_a_shadow_that_the_machine_does_not_end_is_a_rebuild_that_failed(what: OSError) -> None:
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            with patch.object(stage.cell.rebuilder, "run", AsyncMock(side_effect=what)):
+                reason = str(what) or "it was not ended in time"
+                with pytest.raises(OperatorFault, match=f"replica b was not rebuilt: {reason}"):
+                    await stage.cell.recover(["b"], None, no_progress)
+            assert not stage.cell.stopping.is_set()
+
+    play(scene)
+
+
+def test_a_rebuild_that_an_error_of_our_own_ends_says_so_and_harms_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            with monkeypatch.context() as broken:
+                broken.setattr(stage.cell.rebuilder, "shadow", Mock(side_effect=ValueError("a bug")))
+                with pytest.raises(OperatorFault, match="replica b was not rebuilt: an error of the cell's own"):
+                    await stage.cell.recover(["b"], None, no_progress)
+            assert "a rebuild broke" in caplog.text
+            assert "ValueError: a bug" in caplog.text
+            assert not stage.cell.is_broken
+            await stage.cell.recover(["b"], None, no_progress)
 
     play(scene)
 
@@ -354,5 +429,34 @@ def test_nobody_is_stopped_whose_place_nobody_could_take(monkeypatch: pytest.Mon
                 await stage.cell.recover(["b"], "restart", no_progress)
             assert stage.told(Retired) == []
             assert stage.cell.core.vote.voters() == 3
+            # Nor is it taken for lost, which would have it rebuilt before who is: simulated seed 1000020095.
+            later = stage.cell.shell.clock.now() + 10**9
+            assert stage.cell.recovery._schedule.due(later, [True] * 3) == []
+
+    play(scene)
+
+
+def test_who_is_lost_in_the_turn_in_which_it_was_seated_is_rebuilt_again() -> None:
+    """Nobody has told the schedule yet that it votes: simulated seed 1000050286."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            recovery, core, seated = stage.cell.recovery, stage.cell.core, stage.cell.recovery._seated
+            lost: list[int] = []
+
+            def seat_and_lose(seat: int) -> None:
+                seated(seat)
+                if not lost:
+                    lost.append(seat)
+                    core.replica_lost(stage.cell.shell.lanes[seat].number, Cause.CRASH, stage.cell.shell.now())
+                    notices, core.notices = core.notices, []
+                    stage.cell._noticed(notices)
+
+            with patch.object(recovery, "_seated", seat_and_lose):
+                await stage.cell.recover(["b"], None, no_progress)
+                assert lost == [1]
+                await stage.until(lambda: len(stage.told(RebuildDone)) == 2, "it is rebuilt again")
+            assert core.roles == [Role.VOTING] * 3
+            await stage.agreed()
 
     play(scene)

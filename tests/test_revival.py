@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from unittest.mock import Mock, patch
 
 import pytest
 
@@ -12,7 +13,7 @@ from quorate.experiments.client import ErrorReply
 from quorate.facts import RebuildDone, RebuildFailed, RevivalBegan, RevivalEnded, SeatLeftEmpty
 from quorate.revival import calls_for
 from quorate.trusted.changes import STRING
-from quorate.trusted.errors import OperatorFault
+from quorate.trusted.errors import BrokenInvariant, OperatorFault
 from quorate.trusted.messages import (
     Cause,
     Convicted,
@@ -162,6 +163,53 @@ def test_a_write_that_splits_them_while_no_keeper_runs_is_undone_all_the_same(mo
     play(scene)
 
 
+def test_a_keeper_that_ends_while_its_last_commit_is_waited_for_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The revival waits for the next one, as if there had been none when it began."""
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.01)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            assert await stage.ask("SET", "key", "value") == b"OK"
+            keeping = stage.cell.keeping
+            keeper = keeping.keeper()
+            os.kill(keeper.pid, signal.SIGSTOP)
+            with patch.object(keeper, "commit", wraps=keeper.commit) as commit:
+                asked = asyncio.ensure_future(keeping.checkpoint(is_urgent=True))
+                await stage.until(lambda: commit.called, "a commit is under way")
+            with patch.object(keeping, "settle", wraps=keeping.settle) as settle:
+                crash(stage, 0, 1)
+                await stage.until(lambda: settle.called, "it is waited for")
+            os.kill(keeper.pid, signal.SIGKILL)
+            with pytest.raises(OperatorFault, match="the keeper of the state store"):
+                await asked
+            await begun_anew(stage)
+            assert await stage.agreed() == [(0, b"key", repr(b"value"))]
+
+    play(scene)
+
+
+def test_a_keeper_that_hangs_in_its_last_commit_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.01)
+    monkeypatch.setattr("quorate.keeping.SETTLE_SECONDS_MAX", 0.2)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            assert await stage.ask("SET", "key", "value") == b"OK"
+            keeping = stage.cell.keeping
+            keeper = keeping.keeper()
+            os.kill(keeper.pid, signal.SIGSTOP)
+            with patch.object(keeper, "commit", wraps=keeper.commit) as commit:
+                asked = asyncio.ensure_future(keeping.checkpoint(is_urgent=True))
+                await stage.until(lambda: commit.called, "a commit is under way")
+            crash(stage, 0, 1)
+            with pytest.raises(OperatorFault, match="the keeper of the state store does not answer"):
+                await asked
+            await begun_anew(stage)
+            assert await stage.agreed() == [(0, b"key", repr(b"value"))]
+
+    play(scene)
+
+
 def test_a_replica_that_is_lost_again_meanwhile_is_rebuilt_after_all() -> None:
     """The others are enough to go on with; its seat does not stay empty."""
     lives = 0
@@ -234,6 +282,21 @@ def test_what_they_do_not_agree_on_again_is_said_and_no_more() -> None:
             assert len(stage.told(RevivalBegan)) == 1
             assert list(stage.cell.core.sweep.unreadable.values()) == [DISAGREED]
             assert await stage.ask("EXISTS", "kept") == 1
+
+    play(scene)
+
+
+def test_a_revival_that_an_error_of_our_own_ends_halts_the_cell(caplog: pytest.LogCaptureFixture) -> None:
+    """Else it would serve on, and never heal again."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            with patch.object(stage.cell.recovery, "go_on", Mock(side_effect=BrokenInvariant("a bug"))):
+                crash(stage, 0, 1, 2)
+                await stage.until(stage.cell.stopping.is_set, "it halts")
+            assert stage.cell.is_broken
+            assert stage.told(RevivalEnded) == []
+            assert "BrokenInvariant: a bug" in caplog.text
 
     play(scene)
 

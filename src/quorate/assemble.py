@@ -13,7 +13,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from .keeping import StateKeeping
 from .lives import Life
 from .rebuild import Progress as Stages
 from .rebuild import Rebuilder
-from .recovery import Recovery
+from .recovery import Recovery, end
 from .refill import Refill
 from .revival import Revival
 from .seats import Seat
@@ -150,13 +150,13 @@ class Cell:
     async def stop(self) -> None:
         """Answer what is decided, close every connection, end every domain. Leaves no process, directory or socket."""
         self.is_draining = True
-        await self.shell.drain(DRAIN_NS_MAX)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.keeping.stop()
-        await self.journaling.close()
-        await self._kill_all()
+        async with AsyncExitStack() as rest:
+            # Last things first. Whatever fails, all the rest is done, and only then it is raised.
+            rest.push_async_callback(self._kill_all)
+            rest.push_async_callback(self.journaling.close)
+            rest.push_async_callback(self.keeping.stop)
+            rest.push_async_callback(self._end_tasks)
+            await self.shell.drain(DRAIN_NS_MAX)
 
     async def recover(self, names: list[str], strategy: str | None, progress: Stages) -> None:
         """Rebuild these replicas, all if none is named; return when they vote. Raises `OperatorFault` otherwise."""
@@ -254,8 +254,17 @@ class Cell:
     def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task has ended. If by an error that nobody expected, what it was to do is left undone: the cell halts."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            context = {"message": "a task of the cell's own broke", "exception": error, "future": task}
+            asyncio.get_running_loop().default_exception_handler(context)
+            self._halt()
 
     def _noticed(self, notices: list[Notice]) -> None:
         for notice in notices:
@@ -283,7 +292,7 @@ class Cell:
         """A replica without a vote does no more: its lane is closed and its domain ended."""
         seat.usage = domain.usage()
         lane.transport.close()
-        await seat.end(domain)
+        await end(seat, domain)
 
     async def _measure(self) -> None:
         limit = self.config.limits.memory_bytes_max
@@ -297,6 +306,11 @@ class Cell:
                 is_full = most > (limit * MEMORY_LOW_SHARE if is_full else limit)
                 self.protocol.memory_measured(is_full)
             await asyncio.sleep(MEASURE_SECONDS)
+
+    async def _end_tasks(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _kill_all(self) -> None:
         domains = [seat.domain for seat in self.seats]

@@ -26,8 +26,9 @@ SCRUB_SECONDS = 1.0
 RENEWAL_SECONDS_FIRST = 1.0
 RENEWAL_SECONDS_MAX = 60.0
 
-# How long a revival waits for another keeper.
+# How long a revival waits for another keeper, and for one that has not done yet what it was told.
 KEPT_SECONDS_MAX = 15.0
+SETTLE_SECONDS_MAX = 30.0
 
 StartKeeper = Callable[[], Awaitable[Keeper]]
 
@@ -42,6 +43,8 @@ class StateKeeping:
         self.on_committed: Callable[[int], None] = _nothing
         self.on_broken: Callable[[StateFault], None] = _nothing
         self.on_regained: Callable[[], None] = _nothing
+        # Told beside `on_broken`, for the shadows that this keeper followed.
+        self.on_lost: Callable[[StateFault], None] = _nothing
         self.fault = StateFault("no state is kept")
         # Whether a keeper was lost, and none has made a checkpoint since.
         self.is_lost = False
@@ -88,6 +91,7 @@ class StateKeeping:
         self._core.state_is_lost(self._shell.now())
         self._shell.schedule()
         self._fail_waiting(fault)
+        self.on_lost(fault)
         self.on_broken(fault)
 
     async def _renew(self, start: StartKeeper) -> None:
@@ -108,6 +112,8 @@ class StateKeeping:
             self.fault = StateFault(str(error))
             return
         self.attach(keeper)
+        # What was read up to now is not of this keeper's state, and least of all a checkpoint of it.
+        self._core.sweep.effects = []
         self._core.sweep.is_held = False
         for database in range(self._databases):
             self._core.changes.keep_whole(database)
@@ -213,8 +219,14 @@ class StateKeeping:
         return self._feeds
 
     async def settle(self) -> None:
-        """Until no commit is under way: what is kept then stays until the next checkpoint."""
-        while self._commits and self._keeper is not None:  # noqa: ASYNC110 - asked for once in a long while
+        """Until no commit is under way: what is kept then stays until the next checkpoint.
+
+        A keeper that hangs is ended.
+        """
+        give_up = time.monotonic() + SETTLE_SECONDS_MAX
+        while self._commits and self._keeper is not None:
+            if time.monotonic() > give_up:
+                self._keeper.give_up()
             await asyncio.sleep(BACKLOG_POLL_SECONDS)
 
     def keeper(self) -> Keeper:

@@ -176,9 +176,17 @@ class Rebuilder:
         else:
             # All may have been given up meanwhile, and nobody have told the shadow yet.
             if not shadow.seated.done() and lane.number in self._shell.core.joining.begun:
-                shadow.become(Role.VERIFIED)
-                shadow.tell()
-                self._shell.release(lane)
+                self._sealed(shadow, lane)
+
+    def _sealed(self, shadow: Shadow, lane: Lane) -> None:
+        """It goes on, unless the keeper has ended since it said so: then nothing stands still any more."""
+        if not self._shell.core.sweep.is_sealed():
+            self._shell.give_up(lane, shadow.seat.index)
+            shadow.fail(str(self._keeping.fault))
+            return
+        shadow.become(Role.VERIFIED)
+        shadow.tell()
+        self._shell.release(lane)
 
     def _has_seat(self, shadow: Shadow) -> bool:
         """Whether it votes already, although nobody was told yet: then it is too late to give it up."""

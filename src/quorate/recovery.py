@@ -7,6 +7,7 @@ happens to one shadow is in `rebuild.py`, what becomes of state in `keeping.py`.
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 
 from .config import Config, Variant
 from .domains.port import Domain
@@ -14,11 +15,14 @@ from .facts import Fact, RebuildBegan, RebuildDone, RebuildFailed, RebuildPostpo
 from .keeping import StateKeeping
 from .rebuild import Progress, Rebuilder, RebuildFault, Shadow
 from .seats import Seat
+from .state.faults import StateFault
 from .state.rows import name_of
 from .trusted.errors import OperatorFault
 from .trusted.messages import Cause, Convicted, Notice, Retired, Role, Seated, ShadowFailed, StateUnreadable
 from .trusted.recover import PLANNED, Rebuild, Schedule, Strategy, Why
 from .trusted.shell import Shell
+
+BEGIN_ANEW = "all replicas begin anew"
 
 
 class Recovery:
@@ -62,6 +66,7 @@ class Recovery:
             shell.clock.now(),
         )
         keeping.on_sealed = self._sealed
+        keeping.on_lost = self._state_lost
 
     # What the core and the keeper tell.
 
@@ -89,6 +94,12 @@ class Recovery:
         shadows = [shadow for shadow in self._rebuilder.shadows.values() if self._has_begun(shadow)]
         self._begin(self._rebuilder.seal(shadows))
 
+    def _state_lost(self, fault: StateFault) -> None:
+        """The keeper ended: nobody makes on these shadows what changes, nor will another keeper know of them."""
+        for shadow in self._rebuilder.shadows.values():
+            if shadow.role is Role.CATCHING_UP:
+                shadow.fail(str(fault))
+
     def _has_begun(self, shadow: Shadow) -> bool:
         return shadow.lane is not None and shadow.lane.number in self._core.joining.begun
 
@@ -99,7 +110,7 @@ class Recovery:
         self._shell.seat(shadow.lane, seat)
         shadow.become(Role.VOTING)
         old = self.seats[seat].take(shadow.variant, shadow.domain, shadow.role)
-        self._begin(self.seats[seat].end(old))
+        self._begin(end(self.seats[seat], old))
         self._begin(supervise(self._shell, shadow.domain, shadow.lane.number))
         if not shadow.seated.done():
             shadow.seated.set_result(None)
@@ -113,6 +124,9 @@ class Recovery:
             now = self._shell.clock.now()
             voting = [role is Role.VOTING for role in self._core.roles]
             for rebuild in () if self._is_paused else self._schedule.due(now, voting):
+                if rebuild.strategy is Strategy.RESTART and not self._keeping.has_keeper:
+                    # It comes to nothing. As a shadow it takes no vote for that, not even in the schedule's account.
+                    rebuild = replace(rebuild, strategy=Strategy.SHADOW)
                 self._schedule.began(rebuild)
                 self.seats[rebuild.seat].life.postponed = ""
                 self._tasks[rebuild.seat] = self._begin(self._rebuild(rebuild))
@@ -140,11 +154,13 @@ class Recovery:
                 self._core.replica_stopped(seat.index, self._shell.now())
                 self._shell.schedule()
             await self._rebuilder.run(self._rebuilder.shadow(seat, variant, self._progress_of(seat)))
-        except (RebuildFault, OperatorFault) as error:
-            self._failed(seat, variant, str(error))
+        except (RebuildFault, OperatorFault, OSError) as error:
+            self._failed(seat, variant, str(error) or "it was not ended in time")
         except asyncio.CancelledError:
-            reason = "all replicas begin anew" if self._is_paused else "the cell ends"
+            reason = BEGIN_ANEW if self._is_paused else "the cell ends"
             raise
+        except Exception as error:  # noqa: BLE001 - a bug of ours costs this rebuild, not the replicas that serve
+            asyncio.get_running_loop().call_exception_handler({"message": "a rebuild broke", "exception": error})
         else:
             self._done(seat, variant, time.monotonic() - began_at, rebuild.why in PLANNED)
         finally:
@@ -161,6 +177,12 @@ class Recovery:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.clear()
+        for seat in self.seats:
+            rebuild = self._schedule.running(seat.index)
+            if rebuild is not None:
+                # It was cancelled before its first step, and so could not say itself that it has ended.
+                self._failed(seat, self._variant(seat, rebuild.why), BEGIN_ANEW)
 
     def all_lost(self) -> None:
         """All replicas are to go: no seat has a vote from now on, until another replica votes in it."""
@@ -236,6 +258,12 @@ class Recovery:
         asked = self._asked.pop(seat.index, None)
         if asked is not None and not asked.done():
             asked.set_result(None)
+        role = self._core.roles[seat.index]
+        if role is not Role.VOTING:
+            # It was lost again before the schedule knew that it votes, and to that this was no news.
+            self._lost_at.setdefault(seat.index, time.monotonic())
+            why = Why.CONVICTED if role is Role.CONVICTED else Why.CRASHED
+            self._schedule.lost(seat.index, why, self._shell.clock.now())
 
     def _variant(self, seat: Seat, why: Why) -> Variant:
         """The next of the replica's variants that no other seat has, and that did not fail since the last rebuild.
@@ -338,6 +366,15 @@ def _why(notice: Convicted | Retired) -> Why:
     if isinstance(notice, Retired):
         return Why.RETIRED
     return Why.CRASHED if notice.cause is Cause.CRASH else Why.CONVICTED
+
+
+async def end(seat: Seat, domain: Domain) -> None:
+    """Leave nothing of this domain. That the machine does not let it end is said, and ends nothing else."""
+    try:
+        await seat.end(domain)
+    except (OperatorFault, OSError) as fault:
+        message = f"a domain of replica {seat.replica.name} was not ended"
+        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": fault})
 
 
 async def supervise(shell: Shell, domain: Domain, lane: int) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from .facts import Fact, RevivalBegan, RevivalEnded
 from .journaling import Journaling
 from .keeping import StateKeeping
-from .recovery import Recovery
+from .recovery import Recovery, end
 from .refill import Refill
 from .restart import Disagreement
 from .state.faults import StateFault
@@ -151,8 +151,9 @@ class Revival:
         try:
             async with asyncio.timeout(REVIVAL_SECONDS_MAX):
                 self._journaling.require()
-                await self._keeping.kept()
+                # Whoever settles may come to end the keeper.
                 await self._keeping.settle()
+                await self._keeping.kept()
                 newcomers = await self._refill.prepare()
                 if not self._core.is_suspended:
                     self._core.suspend(self._shell.now())
@@ -186,7 +187,7 @@ class Revival:
                 continue
             seat.retire()
             seat.cause = seat.cause or "it could not be begun anew"
-            self._begin(seat.end(seat.domain))
+            self._begin(end(seat, seat.domain))
 
 
 def calls_for(notice: Notice) -> str:

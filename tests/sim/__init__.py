@@ -12,9 +12,12 @@ planted.py      faults written into the product, to see that the simulator catch
 golden.py       situations to read, as texts
 fates.py        what a seed chooses for a run in which replicas are rebuilt and the cell begins anew
 disk.py         the journal's disk, and what a crash leaves of it
+loop.py         an event loop of simulated time, on which Ring 1's own code runs
 keeper.py       the state store, and how shadows are fed from it
+keeping.py      the product's own keeping of state, with one keeper after the other
 rebuilding.py   shadows, on the real schedule
-anew.py         revivals, and starting again from store and journal
+anew.py         the product's own revivals, and starting again from store and journal
+misfortunes.py  what happens to such a run beside faulty replicas
 recovery.py     one run of that kind, with an account of the state that follows from the order alone
 planted_recovery.py  faults written into recovery
 shell.py        the real shell's duties, without sockets: the core is the one that runs in production

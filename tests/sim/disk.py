@@ -78,10 +78,14 @@ class SimulatedJournal:
         self.journal = Journal(key, found.number, found.previous, found.last_slot, found.time)
         self._records: list[Record] = []
         self._is_syncing = False
+        self.recovered = found
         if sync == "interval":
             timeline.after(INTERVAL_NS, self._sync_again)
 
     # What the shell asks.
+
+    def begin(self, synced: Callable[[], None], failed: Callable[[str], None], has_room: Callable[[], None]) -> None:
+        """Write on. Who is told is set already."""
 
     def write(self) -> None:
         """Write what the core appended in this turn."""

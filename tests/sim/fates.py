@@ -37,7 +37,11 @@ class Fate:
     about reads are rebuilt by plan before they are convicted. `boot_fails` is how often one does not become ready.
     `losses` are moments from which on f replicas are to crash while nothing is rebuilt: a restart by plan that is due
     then would take the quorum. The disk is full between the two moments of `full`, and the first sync that ends after
-    `sync_fails_ns` fails.
+    `sync_fails_ns` fails. At the moments of `keeper_breaks` the keeper ends, and another one is tried for after
+    `renewal_seconds`, and again after twice that. `refill_fails` is how often, when all begin anew, some seats' new
+    replicas come to nothing, those of as many seats as may be faulty at once; if that `fails_slowly` the others do not
+    wait for them. A revival that fails is tried again where it `is_persistent`, and then the first ones do fail, as
+    `tries_fail` has it: too few replicas boot, or too few survive what is executed again.
     """
 
     kind: Kind
@@ -49,7 +53,8 @@ class Fate:
     slowness: int
     boot_ns: int
     kills: tuple[int, ...]
-    keeper_breaks_ns: int
+    keeper_breaks: tuple[int, ...]
+    renewal_seconds: float
     poisons: tuple[tuple[int, bytes], ...]
     rotten: float
     habit: tuple[Fault, float] | None
@@ -58,6 +63,10 @@ class Fate:
     stalls: bool
     full: tuple[int, ...]
     sync_fails_ns: int
+    refill_fails: float
+    fails_slowly: bool
+    is_persistent: bool
+    tries_fail: tuple[str, ...]
 
 
 def draw_fate(seed: int) -> Fate:
@@ -80,6 +89,8 @@ def draw_fate(seed: int) -> Fate:
     if habit is not None:
         strategy = Strategy.SHADOW_ALL
     fails = Random(f"disk {seed}")
+    renewal = Random(f"renewal {seed}")
+    is_persistent = renewal.random() < 0.5
     return Fate(
         kind=kind,
         sync=sync,
@@ -90,7 +101,8 @@ def draw_fate(seed: int) -> Fate:
         slowness=chance.choice((1, 1, 4)) if habit is None else 1,
         boot_ns=chance.choice((1, 50)) * MILLISECOND_NS,
         kills=kills if may_be_killed else (),
-        keeper_breaks_ns=chance.randint(100, 500) * MILLISECOND_NS if is_plain and chance.random() < 0.1 else 0,
+        keeper_breaks=(*_break(chance, is_plain), *_breaks(renewal, kind, poisons)),
+        renewal_seconds=renewal.choice((0.002, 0.02, 0.1)),
         poisons=poisons[: chance.choice((1, 2))] if kind is Kind.POISONED else (),
         rotten=chance.choice((0.0, 0.5)) if habit is None else 1.0,
         habit=habit,
@@ -99,7 +111,30 @@ def draw_fate(seed: int) -> Fate:
         stalls=chance.random() < 0.3,
         full=_full(fails) if is_plain and fails.random() < 0.3 else (),
         sync_fails_ns=fails.randint(50, 500) * MILLISECOND_NS if kind is Kind.KILLED and sync != "off" else 0,
+        refill_fails=renewal.choice((0.0, 0.5, 1.0)),
+        fails_slowly=renewal.random() < 0.5,
+        is_persistent=is_persistent,
+        tries_fail=_tries(renewal) if is_persistent and kind is Kind.POISONED else (),
     )
+
+
+def _tries(chance: Random) -> tuple[str, ...]:
+    """How the first revivals fail."""
+    return tuple(chance.choice(("boot", "replay")) for _ in range(chance.choice((0, 1, 2))))
+
+
+def _break(chance: Random, is_plain: bool) -> tuple[int, ...]:
+    """When the keeper breaks in a run in which nothing else does, if it does."""
+    return (chance.randint(100, 500) * MILLISECOND_NS,) if is_plain and chance.random() < 0.1 else ()
+
+
+def _breaks(chance: Random, kind: Kind, poisons: tuple[tuple[int, bytes], ...]) -> tuple[int, ...]:
+    """When else it breaks: shortly before all begin anew, perhaps, who then wait for another."""
+    count = chance.choice((0, 0, 1, 2))
+    moments = [chance.randint(30, 550) * MILLISECOND_NS for _ in range(count)]
+    if count and kind is Kind.POISONED:
+        moments[0] = max(poisons[0][0] - chance.randint(1, 20) * MILLISECOND_NS, 0)
+    return tuple(sorted(moments))
 
 
 def _habit(chance: Random) -> tuple[Fault, float]:

@@ -5,27 +5,30 @@ replica with the last commit, reads it back, follows later commits, and seals. A
 would leave no slot of which the proof speaks: the core must not let it come.
 """
 
+import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from random import Random
 
-from quorate.trusted.changes import Checkpoint, Clear, StoreEffect
-from quorate.trusted.coordinator import Coordinator
-from quorate.trusted.protocols.redis.state import kind_of, restore_requests
+from quorate.keeping import BACKLOG_BYTES_MAX
+from quorate.state.faults import FeedFault, StateFault
+from quorate.state.link import LoadedState
+from quorate.state.rows import Checkpoint
+from quorate.trusted.protocols.redis.state import restore_requests
+from quorate.trusted.protocols.redis.state_records import deadline_of
 from tests.sim.invariants.base import Violation
 from tests.sim.machine import Machine
 from tests.sim.replica import Replica
 from tests.sim.timeline import MILLISECOND_NS, Timeline
 
-if TYPE_CHECKING:
-    from tests.sim.shell import SimulatedShell
-
 REQUEST_BYTES_MAX = 4096
-COMMITS_WAITING_MAX = 2
+# What one commit that waits counts for: two are taken, with three the sweep has to wait.
+COMMIT_BYTES = BACKLOG_BYTES_MAX // 2
 COMMIT_NS_MAX = 20 * MILLISECOND_NS
-TICK_NS = 10 * MILLISECOND_NS
 FEED_NS_MAX = 60 * MILLISECOND_NS
+
+KEEPER_ENDED = "the keeper ended"
 
 Place = tuple[int, bytes]
 State = list[tuple[int, bytes, str, int | None]]
@@ -59,10 +62,15 @@ class Store:
 
     def counts(self) -> dict[int, int]:
         """The number of keys of each database that has any."""
-        found: dict[int, int] = {}
-        for database, _ in self.records:
-            found[database] = found.get(database, 0) + 1
-        return found
+        return counted(self.records)
+
+
+def counted(records: Iterable[Place]) -> dict[int, int]:
+    """How many of these there are in each database."""
+    found: dict[int, int] = {}
+    for database, _ in records:
+        found[database] = found.get(database, 0) + 1
+    return found
 
 
 class Feed:
@@ -96,6 +104,11 @@ class Feed:
     def drop(self) -> None:
         """Nobody wants it any more."""
         self.is_over = True
+
+    def ended(self) -> None:
+        """The keeper is no more."""
+        if not self.is_over:
+            self._tell(KEEPER_ENDED)
 
     def _tell(self, fault: str) -> None:
         then, self._then = self._then, _nothing
@@ -137,36 +150,137 @@ class Feed:
         self.is_over = True
 
 
-class SimulatedKeeper:
-    """Takes what the core read, in order, and commits it. `on_committed` is told the slot and the numbers of keys."""
+class Line:
+    """Stands for the socket of a replica's lane."""
 
-    def __init__(self, timeline: Timeline, store: Store, slowness: int) -> None:
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+
+    def close(self) -> None:
+        """Nothing is left of it."""
+
+
+class SimulatedKeeper:
+    """Takes what the core read, in order, and commits it, as `quorate.state.link.Keeper` does.
+
+    `on_stored` is told the slot of each commit, `on_committed` of each that the coordinator hears of.
+    """
+
+    def __init__(self, timeline: Timeline, store: Store, slowness: int, on_stored: Callable[[int], None]) -> None:
         self.store = store
         self.is_broken = False
         self.feeds: list[Feed] = []
-        self.on_committed: Callable[[int, dict[int, int]], None] = lambda slot, counts: None
+        self.on_committed: Callable[[Checkpoint], None] = lambda checkpoint: None
+        self.on_miscounted: Callable[[list[int]], None] = lambda databases: None
+        self.on_broken: Callable[[StateFault], None] = lambda fault: None
         self.commits_waiting = 0
+        # What the next commit will make of the last one, if it goes well, and which places that changes.
+        self._records = dict(store.records)
+        self._changed: dict[Place, None] = {}
+        self._on_stored = on_stored
         self._timeline = timeline
         self._slowness = slowness
-        self._arrived: list[StoreEffect] = []
+        self._arrived: dict[Place, bytes | None] = {}
+        self._cleared: dict[int, None] = {}
         self._queue: deque[Callable[[], None]] = deque()
+        self._numbered: dict[int, Feed] = {}
 
     def later(self, most_ns: int, act: Callable[[], None]) -> None:
         """The keeper does this in its own time, unless it breaks before."""
         delay = self._timeline.chance.randint(1, most_ns * self._slowness)
         self._timeline.after(delay, lambda: None if self.is_broken else act())
 
-    def told(self, effect: StoreEffect) -> None:
-        """One change of what is stored."""
-        self._arrived.append(effect)
+    def end(self) -> None:
+        """The process is killed, with all others."""
+        self.is_broken = True
 
-    def commit(self, slot: int, extras: bytes) -> None:
-        """All that was told before is the state at `slot`."""
-        batch, self._arrived = self._arrived, []
+    def breaks(self, chance: Random) -> None:
+        """The process ends. Of what waits some may be done all the same, and nobody is told."""
+        self.is_broken = True
+        for feed in self.feeds:
+            feed.ended()
+        self.on_committed = lambda checkpoint: None
+        self.on_miscounted = lambda databases: None
+        while self._queue and chance.random() < 0.5:
+            self._work()
+        self.on_broken(StateFault(KEEPER_ENDED))
+
+    # What the product asks of its keeper.
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The last commit."""
+        return Checkpoint(self.store.slot, self.store.counts(), 0)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What it was told and has not taken yet."""
+        return self.commits_waiting * COMMIT_BYTES
+
+    def put(self, database: int, key: bytes, record: bytes) -> None:
+        """`key` has this record from the next commit on."""
+        self._arrived[database, key] = record
+
+    def delete(self, database: int, key: bytes) -> None:
+        """`key` is absent from the next commit on."""
+        self._arrived[database, key] = None
+
+    def clear(self, database: int) -> None:
+        """The database is empty from the next commit on, but for what is put after this."""
+        self._cleared[database] = None
+        self._arrived = {place: record for place, record in self._arrived.items() if place[0] != database}
+
+    def commit(self, slot: int, extras: bytes, counts: dict[int, int], is_durable: bool) -> None:
+        """All that was told before is the state at `slot`, where these databases have so many keys."""
+        cleared, self._cleared = self._cleared, {}
+        arrived, self._arrived = self._arrived, {}
         self.commits_waiting += 1
-        self._enqueue(partial(self._commit, slot, batch, extras))
+        self._enqueue(partial(self._commit, slot, list(cleared), arrived, extras, counts))
 
-    def seal(self, feed: Feed, then: Callable[[str], None]) -> None:
+    async def feed(self, line: Line, number: int) -> int:
+        """Make the replica what the store is. Raises `FeedFault`, or `StateFault` when the keeper breaks."""
+        told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        feed = self._numbered[number] = self.begin_feed(line.replica, partial(_resolve, told))
+        return await self._reached(feed, told)
+
+    async def seal(self, number: int) -> int:
+        """Until the replica is proved to be exactly the last commit. Raises as `feed`."""
+        told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        feed = self._numbered.pop(number)
+        self.begin_seal(feed, partial(_resolve, told))
+        return await self._reached(feed, told)
+
+    async def _reached(self, feed: Feed, told: "asyncio.Future[str]") -> int:
+        try:
+            fault = await told
+        except BaseException:
+            feed.drop()
+            raise
+        if self.is_broken:
+            raise StateFault(KEEPER_ENDED)
+        if fault:
+            raise FeedFault(fault, is_replicas=True)
+        return self.store.slot
+
+    async def load(self) -> LoadedState:
+        """What to start from."""
+        records = self.store.records.items()
+        found = [(*place, deadline_of(record)) for place, record in records if deadline_of(record) >= 0]
+        return LoadedState(self.store.slot, self.store.extras, found)
+
+    async def stop(self) -> None:
+        """It has ended."""
+
+    # What shadows ask.
+
+    def begin_feed(self, replica: Replica, then: Callable[[str], None]) -> Feed:
+        """Fill this replica with the last commit, and follow."""
+        self.feeds = [feed for feed in self.feeds if not feed.is_over]
+        feed = Feed(self, replica, then)
+        self.feeds.append(feed)
+        return feed
+
+    def begin_seal(self, feed: Feed, then: Callable[[str], None]) -> None:
         """The last commit, which may be under way, is what the feed's replica must be."""
         self._enqueue(partial(feed.seal, then))
 
@@ -178,149 +292,39 @@ class SimulatedKeeper:
         """What was asked first."""
         self._queue.popleft()()
 
-    def feed(self, replica: Replica, then: Callable[[str], None]) -> Feed:
-        """Fill this replica with the last commit, and follow."""
-        self.feeds = [feed for feed in self.feeds if not feed.is_over]
-        feed = Feed(self, replica, then)
-        self.feeds.append(feed)
-        return feed
-
-    def _commit(self, slot: int, batch: list[StoreEffect], extras: bytes) -> None:
+    def _commit(
+        self, slot: int, cleared: list[int], arrived: dict[Place, bytes | None], extras: bytes, counts: dict[int, int]
+    ) -> None:
         store = self.store
-        changed: list[Place] = []
-        for effect in batch:
-            if isinstance(effect, Clear):
-                gone = [place for place in store.records if place[0] == effect.database]
-                changed += gone
-                for place in gone:
-                    del store.records[place]
-            elif not isinstance(effect, Checkpoint):
-                changed.append((effect.database, effect.key))
-                if effect.record is None:
-                    store.records.pop((effect.database, effect.key), None)
-                else:
-                    store.records[effect.database, effect.key] = effect.record
-        store.slot, store.extras = slot, extras
-        self.commits_waiting -= 1
-        for feed in self.feeds:
-            feed.changed(changed)
-        self.on_committed(slot, store.counts())
-
-
-class Waiter:
-    """Somebody waits for a checkpoint: `fault` says why there is none."""
-
-    def __init__(self) -> None:
-        self.is_done = False
-        self.fault = ""
-
-
-class Keeping:
-    """Between the core's sweep and the keeper, as `quorate.keeping`."""
-
-    def __init__(self, shell: "SimulatedShell", keeper: SimulatedKeeper, every_ns: int, scrub_ns: int) -> None:
-        self.keeper = keeper
-        self.checkpoint_slot = 0
-        self.is_over = False
-        self.on_sealed: Callable[[], None] = _nobody
-        self.on_committed: Callable[[int], None] = lambda slot: None
-        self._shell = shell
-        self._core: Coordinator = shell.core
-        self._every_ns = every_ns
-        self._scrub_ns = scrub_ns
-        self._counts: dict[int, dict[int, int]] = {}
-        self._waiting: list[Waiter] = []
-        self._last_at = shell.timeline.now
-        self._scrubbed_at = shell.timeline.now
-        keeper.on_committed = self._committed
-        shell.on_state = self._told
-        self._core.changes.is_kept = True
-
-    def begin(self) -> None:
-        """Ask for checkpoints in time, from now on."""
-        self._shell.timeline.after(TICK_NS, self._tick)
-
-    def broke(self) -> None:
-        """The keeper is no more."""
-        self.keeper.is_broken = True
-        self._core.state_is_lost(self._shell.now())
-        self._shell.schedule()
-        self.refused("the keeper ended")
-
-    def refused(self, reason: str) -> None:
-        """There is no checkpoint, for this reason."""
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.fault = reason
-
-    def checkpoint(self, is_urgent: bool) -> Waiter:
-        """Have a checkpoint made."""
-        waiter = Waiter()
-        if self.keeper.is_broken:
-            waiter.fault = "no state is kept"
-            return waiter
-        self._waiting.append(waiter)
-        self._core.checkpoint_wanted(is_urgent, self._shell.now())
-        self._shell.schedule()
-        return waiter
-
-    def _told(self, effects: list[StoreEffect]) -> None:
-        if self.keeper.is_broken:
-            return
-        for effect in effects:
-            if isinstance(effect, Checkpoint):
-                self._counts[effect.slot] = effect.counts
-                self.keeper.commit(effect.slot, self._core.protocol.extras())
-                if self._core.sweep.is_sealed():
-                    self.on_sealed()
+        self._changed.update(dict.fromkeys(place for place in self._records if place[0] in cleared))
+        self._changed.update(dict.fromkeys(arrived))
+        self._records = {place: record for place, record in self._records.items() if place[0] not in cleared}
+        for place, record in arrived.items():
+            if record is None:
+                self._records.pop(place, None)
             else:
-                self.keeper.told(effect)
-        if self.keeper.commits_waiting > COMMITS_WAITING_MAX:
-            self._core.sweep.is_held = True
-
-    def _committed(self, slot: int, counts: dict[int, int]) -> None:
-        expected = self._counts.pop(slot, {})
-        wrong = [database for database, count in expected.items() if counts.get(database, 0) != count]
+                self._records[place] = record
+        self.commits_waiting -= 1
+        there = counted(self._records)
+        wrong = [database for database, count in counts.items() if there.get(database, 0) != count]
         if wrong:
-            self._core.state_is_miscounted(wrong, self._shell.now())
-            self._shell.schedule()
+            # The last commit stays what it is.
+            self.on_miscounted(wrong)
             return
-        self.checkpoint_slot = slot
-        self.on_committed(slot)
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.is_done = True
+        store.records = dict(self._records)
+        store.slot, store.extras = slot, extras
+        changed, self._changed = self._changed, {}
+        for feed in self.feeds:
+            feed.changed(list(changed))
+        self._on_stored(slot)
+        self.on_committed(self.checkpoint)
 
-    def _tick(self) -> None:
-        core, now = self._core, self._shell.timeline.now
-        if self.is_over or self.keeper.is_broken:
-            return
-        if core.sweep.is_held and not self.keeper.commits_waiting:
-            core.sweep.is_held = False
-            core.go_on(self._shell.now())
-            self._shell.schedule()
-        has_news = core.order.next_slot - 1 > self.checkpoint_slot or core.changes.count
-        if has_news and now - self._last_at >= self._every_ns:
-            self._last_at = now
-            core.checkpoint_wanted(is_urgent=False, now=self._shell.now())
-            self._shell.schedule()
-        self._scrub(now)
-        self._shell.timeline.after(TICK_NS, self._tick)
 
-    def _scrub(self, now: int) -> None:
-        """Have some of what is kept read again, though nobody wrote it."""
-        core, records = self._core, self.keeper.store.records
-        is_time = self._scrub_ns and now - self._scrubbed_at >= self._scrub_ns
-        if not is_time or core.sweep.is_wanted or core.is_suspended or not records:
-            return
-        self._scrubbed_at = now
-        for database, key in self._shell.timeline.chance.sample(sorted(records), min(len(records), 10)):
-            core.changes.keep(database, key, kind_of(records[database, key]))
+def _resolve(told: "asyncio.Future[str]", fault: str) -> None:
+    """Whoever waits hears of it, if it still does."""
+    if not told.done():
+        told.set_result(fault)
 
 
 def _nothing(_: str) -> None:
     """Nobody waits for it any more."""
-
-
-def _nobody() -> None:
-    """Nobody listens."""

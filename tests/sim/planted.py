@@ -106,6 +106,7 @@ PLANTED = (
         "judge.py",
         "if dissent.span.is_write:",
         "if dissent.span.is_write and dissent.slot % 2:",
+        first=4,
     ),
     Planted(
         "a conviction that gives the quorum away",
@@ -152,7 +153,11 @@ PLANTED = (
         "return 0 < due <= now - 2_000_000",
     ),
     Planted(
-        "a reply nobody asked for goes unnoticed", "vote.py", "self._fault(seat, Cause.UNASKED)", "seat.heard_at = now"
+        "a reply nobody asked for goes unnoticed",
+        "vote.py",
+        "self._fault(seat, Cause.UNASKED)",
+        "seat.heard_at = now",
+        first=6,
     ),
     Planted(
         "held clients are forgotten",
@@ -177,6 +182,7 @@ PLANTED = (
         "protocols/redis/transactions.py",
         "self._by_key.get((database, key), {})",
         "self._by_key.get((0, key), {})",
+        first=4,
     ),
     Planted(
         "a push wakes nobody",
@@ -216,6 +222,7 @@ PLANTED = (
         "protocols/redis/pubsub.py",
         "return self.since < number and",
         "return",
+        first=6,
     ),
     Planted(
         "an answer overtakes a message",

@@ -21,7 +21,7 @@ PLANTED_RECOVERY = (
         "        outstanding = 0\n        for seat in self.seats:\n            if seat.is_ready() and",
         "        outstanding = 0\n        for seat in (*self.seats, *self.shadows):\n"
         "            if (seat.is_ready() or (seat.is_shadow and not seat.owed and not seat.setup_frames)) and",
-        first=RECOVERING_FROM + 9,
+        first=RECOVERING_FROM + 16,
     ),
     fault(
         "a shadow that owes replies takes its seat",
@@ -46,6 +46,7 @@ PLANTED_RECOVERY = (
         "distribute.py",
         "        self.outgoing.clear()\n        self._mode = NO_MODE\n        self._is_beginning = True\n",
         "        self.outgoing.clear()\n        self._is_beginning = True\n",
+        first=RECOVERING_FROM + 6,
     ),
     fault(
         "a wrong shadow is forgiven",
@@ -53,7 +54,7 @@ PLANTED_RECOVERY = (
         "            self._fail_shadow(dissent.seat - len(self.roles), Cause.WRONG_SHADOW, dissent.slot, now)\n"
         "            return\n",
         "            return\n",
-        first=RECOVERING_FROM + 9,
+        first=RECOVERING_FROM + 11,
     ),
     fault(
         "the store moves on while shadows are sealed",
@@ -84,13 +85,14 @@ PLANTED_RECOVERY = (
         "recording.py",
         "            self.journal.tombstone(slot, reason, now)\n",
         "            self.tombstones.bury(slot, slot, reason)\n",
-        first=RECOVERING_FROM + 11,
+        first=RECOVERING_FROM + 13,
     ),
     fault(
         "what is buried is executed again",
         "recording.py",
         "        self.tombstones.bury(slot, slot, reason)\n        if",
         "        if",
+        first=RECOVERING_FROM + 3,
     ),
     fault(
         "the replay leaves out an entry",
@@ -127,13 +129,14 @@ PLANTED_RECOVERY = (
         "joining.py",
         "will_seal=bool(self.waiting)",
         "will_seal=False",
-        first=RECOVERING_FROM + 34,
+        first=RECOVERING_FROM + 37,
     ),
     fault(
         "a restart by plan takes the quorum",
         "recover.py",
         "return may_lose_a_voter(voting.count(True), self._f)",
         "return voting.count(True) > self._f",
+        first=RECOVERING_FROM + 15,
     ),
     fault(
         "what a shadow owes has no bound",
@@ -164,12 +167,14 @@ PLANTED_RECOVERY = (
         "coordinator.py",
         "            self.judge.forgive(seat)\n            self.notices.append(Seated",
         "            self.notices.append(Seated",
+        first=RECOVERING_FROM + 26,
     ),
     fault(
         "some of the journal is executed twice",
         "../restart.py",
         "        return [entry]\n",
         "        return [entry] * (1 + (b'$4\\r\\ntags\\r\\n' in b''.join(entry.requests)))\n",
+        first=RECOVERING_FROM + 7,
     ),
     fault(
         "a reply leaves before earlier slots are durable",
@@ -182,6 +187,94 @@ PLANTED_RECOVERY = (
         "protocols/redis/allow_list.py",
         "if command.is_write and is_journal_full:",
         "if command.is_write and is_journal_full and count > 3:",
+    ),
+    fault(
+        "after a renewal not all state is read again",
+        "../keeping.py",
+        "for database in range(self._databases):",
+        "for database in range(0):",
+    ),
+    fault(
+        "what an earlier keeper stored is believed",
+        "../keeping.py",
+        "                keeper.clear(effect.database)\n",
+        "                self.is_lost or keeper.clear(effect.database)\n",
+    ),
+    fault(
+        "commits of a keeper that ended are waited for",
+        "../keeping.py",
+        "that these were done.\n        self._commits = 0\n",
+        "that these were done.\n",
+        first=RECOVERING_FROM + 23,
+    ),
+    fault(
+        "a shadow waits on for a keeper that ended",
+        "../keeping.py",
+        "        self.on_lost(fault)\n",
+        "",
+        first=RECOVERING_FROM + 146,
+    ),
+    fault(
+        "a revival does not wait for another keeper",
+        "../revival.py",
+        "                await self._keeping.kept()\n",
+        "",
+        first=RECOVERING_FROM + 8,
+    ),
+    fault(
+        "a revival goes on with f",
+        "../refill.py",
+        "return votes_needed(self._shell.core.f)",
+        "return self._shell.core.f",
+        first=RECOVERING_FROM + 3,
+    ),
+    fault(
+        "all new replicas are waited for",
+        "../refill.py",
+        "seconds = max(give_up_at - now, 0.0)",
+        "seconds = None",
+        first=RECOVERING_FROM + 8,
+    ),
+    fault(
+        "a seat that was left empty is forgotten",
+        "../refill.py",
+        "            if seat.index not in filled:\n",
+        "            if seat.index in ():\n",
+    ),
+    fault(
+        "who failed once is not tried as its next variant",
+        "../refill.py",
+        "                self._faults[seat.index] = fault\n",
+        "                self._faults[seat.index] = fault\n                return None\n",
+    ),
+    fault(
+        "a lost cell is not tried again",
+        "../revival.py",
+        "            if not self._is_persistent:\n",
+        "            if self._is_persistent:\n",
+        first=RECOVERING_FROM + 3,
+    ),
+    fault(
+        "another try begins beside what was under way",
+        "../revival.py",
+        "                if not self._core.is_suspended:\n",
+        "                if self._core.is_lost and self._core.is_suspended:\n",
+        first=RECOVERING_FROM + 3,
+    ),
+    fault(
+        "a try that fails gives its last slot away again",
+        "coordinator.py",
+        "        self.is_lost = True\n        self.notices.append(QuorumLost(0, now))\n",
+        "        self.is_lost = True\n        self.order.next_slot -= 1\n"
+        "        self.notices.append(QuorumLost(0, now))\n",
+        first=RECOVERING_FROM + 3,
+    ),
+    fault(
+        "what was read before a keeper came is told to it",
+        "../keeping.py",
+        "        self._core.sweep.effects = []\n",
+        "",
+        first=RECOVERING_FROM + 50605,
     ),
 )
 

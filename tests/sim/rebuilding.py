@@ -4,9 +4,11 @@ Work that takes time is a generator that yields how long to wait (ns); `Task` ca
 """
 
 from collections.abc import Generator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from quorate.state.faults import StateFault
 from quorate.trusted.messages import Cause, Convicted, Notice, Retired, Role, Seated, ShadowFailed, StateUnreadable
 from quorate.trusted.recover import Rebuild, Schedule, Strategy, Why
 from tests.sim.keeper import Feed
@@ -85,6 +87,7 @@ class Rebuilding:
             world.timeline.now,
         )
         world.keeping.on_sealed = self._sealed
+        world.keeping.on_lost = self._state_lost
 
     @property
     def is_busy(self) -> bool:
@@ -103,6 +106,8 @@ class Rebuilding:
         for rebuild in () if self.is_paused else self._schedule.due(world.shell.now(), voting):
             if self.is_quiet and rebuild.why is Why.SCHEDULED and voting[rebuild.seat]:
                 break
+            if rebuild.strategy is Strategy.RESTART and not world.keeping.has_keeper:
+                rebuild = replace(rebuild, strategy=Strategy.SHADOW)
             self._schedule.began(rebuild)
             self._tasks[rebuild.seat] = Task(world.timeline, self._rebuild(rebuild))
         world.timeline.after(POLL_NS, self._look)
@@ -134,7 +139,16 @@ class Rebuilding:
         for shadow in self.shadows.values():
             if shadow.lane is not None and shadow.lane.number in self._world.core.joining.begun:
                 assert shadow.feed is not None
-                self._world.keeping.keeper.seal(shadow.feed, partial(self._proved, shadow))
+                then = partial(self._proved, shadow)
+                if shadow.feed.is_over:
+                    then("there is no such feed")
+                else:
+                    self._world.keeping.simulated.begin_seal(shadow.feed, then)
+
+    def _state_lost(self, fault: StateFault) -> None:
+        for shadow in self.shadows.values():
+            if shadow.feed is not None and shadow.lane is not None and shadow.lane.kept is not None:
+                shadow.fault = shadow.fault or str(fault)
 
     def _proved(self, shadow: Shadow, fault: str) -> None:
         lane = shadow.lane
@@ -150,9 +164,6 @@ class Rebuilding:
     def _rebuild(self, rebuild: Rebuild) -> Work:
         world, seat = self._world, rebuild.seat
         world.timeline.note(f"{rebuild}")
-        if rebuild.strategy is Strategy.RESTART and world.keeping.keeper.is_broken:
-            self._schedule.failed(seat, world.shell.now())
-            return
         if rebuild.strategy is Strategy.RESTART:
             world.core.replica_stopped(seat, world.shell.now())
             world.shell.schedule()
@@ -171,23 +182,27 @@ class Rebuilding:
         finally:
             if is_done:
                 self._schedule.succeeded(seat, world.shell.now())
+                if world.core.roles[seat] is not Role.VOTING:
+                    self._schedule.lost(seat, Why.CRASHED, world.shell.now())
             else:
                 self._abandon(shadow)
                 self._schedule.failed(seat, world.shell.now())
 
     def _prepare(self, shadow: Shadow) -> Work:
         world = self._world
-        waiter = world.keeping.checkpoint(is_urgent=True)
+        waiter = world.keeping.wanted()
         yield world.timeline.chance.randint(1, world.fate.boot_ns)
         if world.timeline.chance.random() < world.fate.boot_fails:
             shadow.fault = "it did not become ready"
             yield 0
         shadow.lane = world.join_shadow(shadow.replica)
-        while not waiter.is_done:
-            shadow.fault = shadow.fault or waiter.fault
+        while not waiter.done():
             yield POLL_NS
+        if waiter.exception() is not None or not world.keeping.has_keeper:
+            shadow.fault = shadow.fault or "no state is kept"
+            yield 0
         told: list[str] = []
-        shadow.feed = world.keeping.keeper.feed(shadow.replica, told.append)
+        shadow.feed = world.keeping.simulated.begin_feed(shadow.replica, told.append)
         while not told:
             yield POLL_NS
         shadow.fault = shadow.fault or told[0]
@@ -222,14 +237,16 @@ class Rebuilding:
                 task.cancel()
 
     def go_on(self) -> None:
-        """Every seat has got a new replica."""
+        """All began anew: where a new replica votes, nothing that was wanted before is wanted any more."""
         for seat, role in enumerate(self._world.core.roles):
-            self._schedule.began(Rebuild(seat, Strategy.SHADOW, Why.CRASHED))
             if role is Role.VOTING:
+                self._schedule.began(Rebuild(seat, Strategy.SHADOW, Why.CRASHED))
                 self._schedule.succeeded(seat, self._world.shell.now())
-            else:
-                self._schedule.failed(seat, self._world.shell.now())
         self.is_paused = False
+
+    def left_empty(self, seat: int) -> None:
+        """All began anew, but for this seat."""
+        self._schedule.lost(seat, Why.CRASHED, self._world.shell.now())
 
 
 def _why(notice: Convicted | Retired) -> Why:

@@ -6,32 +6,43 @@ writes after it. Both follow from what the core ordered, and from nothing that t
 
 from collections import defaultdict, deque
 from collections.abc import Collection
-from functools import partial
+from contextlib import ExitStack
+from unittest.mock import patch
 
+from quorate import keeping, refill, revival
 from quorate.trusted import sweep
 from quorate.trusted.client import Client
+from quorate.trusted.journal import Entry
 from quorate.trusted.messages import Convicted, Notice, Retired, Role
-from quorate.trusted.protocols.redis.framing import encode_request
 from quorate.trusted.protocols.redis.scripts import DEADLINE_OFFSET_MS
 from quorate.trusted.span import Span
 from quorate.trusted.verdicts import Decision
-from tests.sim.anew import Anew
-from tests.sim.disk import Found, SimulatedJournal, entries_in, find
+from tests.sim.anew import VARIANTS, Anew, boot
+from tests.sim.disk import Found, SimulatedJournal, find
 from tests.sim.fates import Fate, Kind, draw_character, draw_fate, draw_swarm
 from tests.sim.invariants import RECOVERING, RECOVERING_BEYOND, Invariant, Violation
-from tests.sim.keeper import Keeping, SimulatedKeeper, Store, state_of
+from tests.sim.keeper import SimulatedKeeper, Store, state_of
+from tests.sim.keeping import Keeping
 from tests.sim.ledger import Stream
+from tests.sim.loop import Clock, SimulatedLoop
 from tests.sim.machine import Machine, copy_of
+from tests.sim.misfortunes import POISON, Misfortunes, RecoveringReplica
 from tests.sim.rebuilding import Rebuilding, Shadow
 from tests.sim.reference import Reference
 from tests.sim.replica import Replica
 from tests.sim.shell import SimulatedLane
-from tests.sim.swarm import Character, Fault, Swarm
+from tests.sim.swarm import Character, Swarm
 from tests.sim.timeline import MILLISECOND_NS
 from tests.sim.world import WatchedCoordinator, World
 
-VARIANTS = 3
-POISON = b"poison"
+# The product's waits, in proportion to a run.
+CONSTANTS = (
+    (keeping, "TICK_SECONDS", 0.01),
+    (refill, "boot", boot),
+    (refill, "GRACE_SECONDS_MIN", 0.1),
+    (revival, "WAIT_SECONDS_FIRST", 0.02),
+    (revival, "LOST_SECONDS_FIRST", 0.05),
+)
 
 
 class RecoveringCoordinator(WatchedCoordinator):
@@ -48,6 +59,17 @@ class RecoveringCoordinator(WatchedCoordinator):
         super()._decided(decision, now)
         self.world.released(decision)
 
+    def replay(self, entry: Entry, now: int) -> None:
+        """As the core."""
+        self.world.widest_read = max(self.world.widest_read, len(entry.requests))
+        super().replay(entry, now)
+        self.world.misfortunes.replayed()
+
+    def suspend(self, now: int) -> None:
+        """As the core; then no replica is left to speak of."""
+        super().suspend(now)
+        self.world.suspended()
+
     def _seat_shadows(self, now: int) -> bool:
         shadows = {seat: lane for lane, seat in self.vote.lanes.items() if seat.is_shadow}
         has_seated = super()._seat_shadows(now)
@@ -55,25 +77,6 @@ class RecoveringCoordinator(WatchedCoordinator):
             if shadow.is_voting:
                 self.world.voted(lane, shadow.index)
         return has_seated
-
-
-class RecoveringReplica(Replica):
-    """A replica that a poisonous request may break."""
-
-    is_susceptible = False
-
-    def _execute(self, arguments: list[bytes]) -> bytes:
-        if not self.is_susceptible or arguments[:2] != [b"SET", POISON]:
-            return super()._execute(arguments)
-        if arguments[2] == b"split":
-            super()._execute(arguments)
-            return b"+%d\r\n" % self.seat
-        if arguments[2] == b"crash":
-            self.crash()
-        else:
-            self.sins.add(Fault.MUTE)
-            self._is_mute = True
-        return b""
 
 
 class RecoveringWorld(World):
@@ -87,25 +90,41 @@ class RecoveringWorld(World):
         self.fate: Fate = draw_fate(seed)
         self.culprits: set[int] = set()
         self.is_rewound = False
-        self.is_keeper_lost = False
         self.is_given_up = False
+        # The seats that were left empty when all began anew.
+        self.empty: set[int] = set()
         self.base = Machine(None)
         self.history: list[tuple[int, int, bytes]] = []
         self.buried: set[int] = set()
+        # What was buried before all began anew.
+        self._never_executed: frozenset[int] = frozenset()
         self.acknowledged_slot = 0
-        self.poisoned_slots: set[int] = set()
         self.restarts = 0
         self.revivals = 0
         # What happened that no notice tells of.
         self.seen: set[str] = set()
-        self._store = Store()
+        self.store = Store()
         self._found = Found()
-        self._poisons_due = 0
+        self.misfortunes = Misfortunes(self)
         return draw_swarm(seed)
 
     def promises(self) -> tuple[type[Invariant], ...]:
         """What is watched."""
         return RECOVERING_BEYOND if self.fate.kind is Kind.EXCESS else RECOVERING
+
+    def run(self) -> None:
+        """As any run, on simulated time."""
+        clock = Clock(self.timeline)
+        with ExitStack() as stack:
+            for module in (keeping, refill, revival):
+                stack.enter_context(patch.object(module, "time", clock))
+            for module, name, value in (*CONSTANTS, (keeping, "RENEWAL_SECONDS_FIRST", self.fate.renewal_seconds)):
+                stack.enter_context(patch.object(module, name, value))
+            stack.callback(self._end_loop)
+            super().run()
+
+    def _end_loop(self) -> None:
+        self.loop.end()
 
     # One process.
 
@@ -116,17 +135,18 @@ class RecoveringWorld(World):
         self._keys: dict[int, int] = {}
         self._untold: defaultdict[int, list[int]] = defaultdict(list)
         self._telling: defaultdict[int, deque[list[int]]] = defaultdict(deque)
-        keeper = SimulatedKeeper(self.timeline, self._store, fate.slowness)
-        self.keeping = Keeping(shell, keeper, fate.checkpoint_ns, fate.scrub_ns)
+        self.loop = SimulatedLoop(self.timeline)
+        self.keeping = Keeping(shell, self.loop, fate.checkpoint_ns, fate.scrub_ns, self._start_keeper)
         self.keeping.on_committed = self._committed
         self.journal = SimulatedJournal(self.timeline, fate.sync, [], self._found)
         self.journal.on_synced = shell.synced
-        self.rebuilding = Rebuilding(self, VARIANTS)
-        self.anew = Anew(self)
+        self.rebuilding = Rebuilding(self, len(VARIANTS))
+        self.anew = Anew(self, self.loop)
+        shell.on_adopted = self._adopted
         shell.on_begun = self._begun
         shell.on_ready = self._ready
         shell.on_told = self._told
-        core.protocol.adopt_extras(self._store.extras)
+        core.protocol.adopt_extras(self.store.extras)
 
     def _begin(self) -> None:
         for replica in self.replicas:
@@ -135,79 +155,27 @@ class RecoveringWorld(World):
         super()._begin()
         self.keep_journal()
         self.serve()
-        after = self.timeline.after
-        for moment in self.fate.kills:
-            after(moment, self._kill)
-        for moment, poison in self.fate.poisons:
-            self._poisons_due += 1
-            after(moment, partial(self._poison, poison))
-        if self.fate.keeper_breaks_ns:
-            after(self.fate.keeper_breaks_ns, self._break_keeper)
-        for moment in self.fate.losses:
-            after(moment, self._lose)
-        for moment, is_full in zip(self.fate.full, (True, False), strict=False):
-            after(moment, partial(self._fill_disk, is_full=is_full))
-        if self.fate.sync_fails_ns:
-            after(self.fate.sync_fails_ns, self._fail_sync)
-        if self.fate.stalls:
-            after(self.swarm.faulty_ns // 3, partial(self._stall, is_short=True))
-            after(self.swarm.faulty_ns // 2, partial(self._stall, is_short=False))
+        self.misfortunes.begin()
 
     def keep_journal(self) -> None:
         """From now on each write goes into the journal."""
         self.core.recording.begin(self.journal.journal)
-        self.shell.journal = self.journal
+        self.shell.journal_file = self.journal
 
     def serve(self) -> None:
         """Clients are served, and seats kept filled."""
         self.keeping.begin()
         self.rebuilding.begin()
-        self.anew.is_armed = True
+        self.anew.revival.is_armed = True
         if not self.shell.is_listening:
             self._resume_reference()
             self.shell.listen()
 
-    def _stall(self, is_short: bool) -> None:
-        self.journal.is_short = is_short
-        self.shell.schedule()
-
-    def _fill_disk(self, is_full: bool) -> None:
-        self.seen.add("the disk is full")
-        self.timeline.note("the disk is full" if is_full else "the disk has room again")
-        self.journal.is_full = is_full
-        self.journal.is_short = is_full
-        self.shell.schedule()
-
-    def _fail_sync(self) -> None:
-        """The next sync fails: nobody knows what is on the disk, so all ends at once."""
-        self.journal.fails = self._fails_now
-
-    def _fails_now(self) -> bool:
-        if self.is_over or self.anew.is_busy:
-            return False
-        self.seen.add("a sync fails")
-        self.timeline.note("a sync fails")
-        self._kill()
-        return True
-
-    def _lose(self) -> None:
-        """F replicas crash, as soon as all vote and nothing is rebuilt."""
-        if self.is_over:
-            return
-        if self.rebuilding.is_busy or self.core.vote.voters() < len(self.replicas):
-            self.timeline.after(MILLISECOND_NS, self._lose)
-            return
-        self.seen.add("f crash between restarts")
-        for replica in self.timeline.chance.sample(self.replicas, self.swarm.f):
-            replica.crash()
-
-    def _break_keeper(self) -> None:
-        if self.core.is_suspended or self.anew.is_busy:
-            self.timeline.after(MILLISECOND_NS, self._break_keeper)
-            return
-        self.timeline.note("the keeper breaks")
-        self.is_keeper_lost = True
-        self.keeping.broke()
+    def _start_keeper(self) -> SimulatedKeeper | None:
+        if self.misfortunes.starts_fail:
+            self.misfortunes.starts_fail -= 1
+            return None
+        return SimulatedKeeper(self.timeline, self.store, self.fate.slowness, self._stored)
 
     # Replicas.
 
@@ -229,7 +197,15 @@ class RecoveringWorld(World):
         """This replica has its seat. Whoever broke the one before it may turn to another."""
         seat = replica.seat
         self.replicas[seat] = replica
-        if seat not in self.culprits or replica.is_rotten or self.is_over or self.timeline.chance.random() < 0.5:
+        self.empty.discard(seat)
+        self.anew.seats.taken(replica)
+        if (
+            self.empty
+            or seat not in self.culprits
+            or replica.is_rotten
+            or self.is_over
+            or self.timeline.chance.random() < 0.5
+        ):
             return
         others = [other for other in self.replicas if other.seat not in self.culprits and other is not replica]
         if not others:
@@ -239,13 +215,30 @@ class RecoveringWorld(World):
         self.culprits = self.culprits - {seat} | {victim.seat}
         victim.turn(draw_character(self.timeline.chance, self.fate))
 
-    def join(self, replica: Replica) -> None:
+    def _adopted(self, replica: Replica) -> SimulatedLane:
+        self.take_seat(replica)
+        return self.join(replica)
+
+    def left_empty(self, seat: int, reason: str) -> None:
+        """The cell goes on without a replica in this seat."""
+        self.seen.add("a seat is left empty")
+        self.timeline.note(f"seat {seat} is left empty: {reason}")
+        self.empty.add(seat)
+        self.rebuilding.left_empty(seat)
+
+    def failed_revival(self) -> None:
+        """All could not begin anew. It is tried again, or never."""
+        self.seen.add("a revival fails")
+        self.is_given_up = not self.fate.is_persistent
+
+    def join(self, replica: Replica) -> SimulatedLane:
         """A new replica votes, before any slot is under way."""
         setup, frames = self.core.protocol.setup()
         replica.executed = self.sent_requests - len(Machine(None).cut(setup))
         lane = self.shell.join(replica)
         self._keys[lane.number] = replica.seat
         self.ledger.joined(replica.seat, frames, max(self.core.order.next_slot, self.first_slot))
+        return lane
 
     def join_shadow(self, replica: Replica) -> SimulatedLane:
         """A shadow's lane is open."""
@@ -340,18 +333,21 @@ class RecoveringWorld(World):
         """The last write up to `slot` since the last commit, or 0."""
         return max((number for number, _, _ in self.history if number <= slot), default=0)
 
-    def _committed(self, slot: int) -> None:
+    def _stored(self, slot: int) -> None:
+        """A checkpoint was kept, whether or not the coordinator hears of it."""
         right = self.state_at(slot)
-        state = state_of(self._store.records)
+        state = state_of(self.store.records)
         if self.buried and right.state() != state:
-            # What was closed before this checkpoint may have been executed all the same: then it remains.
-            right = self.state_at(slot, ())
+            # What was closed since all began anew may have been executed all the same: then it remains.
+            right = self.state_at(slot, self._never_executed)
         self.timeline.note(f"a checkpoint at slot {slot}")
         for invariant in self.invariants:
             invariant.committed(slot, state, right.state())
         self.base = right
         self.history = [write for write in self.history if write[0] > slot]
         self.buried = {buried for buried in self.buried if buried > slot}
+
+    def _committed(self, slot: int) -> None:
         self.core.recording.kept(slot)
         self.journal.truncate(slot)
 
@@ -363,8 +359,7 @@ class RecoveringWorld(World):
         if decision.span.is_write:
             self.buried.update(range(decision.first, decision.first + decision.count))
         if decision.span.is_write and POISON in decision.span.request_at(decision.first):
-            self.poisoned_slots.add(decision.first)
-            self._poisons_due -= 1
+            self.misfortunes.poisoned(decision.first)
 
     # Who was told what.
 
@@ -389,6 +384,11 @@ class RecoveringWorld(World):
 
     # All begin anew.
 
+    @property
+    def begins_anew(self) -> bool:
+        """Also where that failed: then the replicas that were to be are stopped."""
+        return self.core.is_suspended or self.anew.revival._is_busy
+
     def _sent(self, data: bytes) -> None:
         if self.core.is_suspended and not self.anew.is_busy:
             raise Violation("Revival: the lanes were sent something while all replicas begin anew")
@@ -396,7 +396,6 @@ class RecoveringWorld(World):
 
     def suspended(self) -> None:
         """What was under way is closed; no replica is left to speak of."""
-        self.revivals += 1
         self.is_rewound = True
         for replica in self.replicas:
             self.end_replica(replica.seat)
@@ -423,34 +422,17 @@ class RecoveringWorld(World):
 
     def refilled(self) -> None:
         """All replicas are new, and have executed the journal."""
-        self.is_poisoned = self._poisons_due > 0
+        self._never_executed = frozenset(self.buried)
+        self.is_poisoned = self.misfortunes.poisons_due > 0
         for invariant in self.invariants:
             invariant.refilled(self.truth.state(), self.state_at(self.core.order.next_slot).state())
 
-    def _poison(self, poison: bytes) -> None:
-        if self.anew.is_busy or not self.shell.is_listening or self.poisoned_slots - self._settled_poisons():
-            self.timeline.after(MILLISECOND_NS, partial(self._poison, poison))
-            return
-        for replica in self.replicas:
-            if isinstance(replica, RecoveringReplica):
-                replica.is_susceptible = poison == b"split" or replica.seat <= self.swarm.f
-        self.is_poisoned = True
-        connection = self.shell.connect(_taken)
-        self.timeline.note(f"client {connection.client.number} sends poison: {poison!r}")
-        connection.unread.append(encode_request([b"SET", POISON, poison]))
-        connection.read()
-
-    def _settled_poisons(self) -> set[int]:
-        """Poisonous slots whose tombstones are durable, or not needed any more."""
-        durable = self.journal.durable_tombstones
-        return {slot for slot in self.poisoned_slots if slot in durable or slot <= self._store.slot}
-
     # All processes are killed.
 
-    def _kill(self) -> None:
-        if self.anew.is_busy or self._poisons_due or self.poisoned_slots - self._settled_poisons():
+    def kill(self) -> None:
+        if self.anew.is_busy or not self.misfortunes.may_be_killed():
             if not self.is_over:
-                self.timeline.after(MILLISECOND_NS, self._kill)
+                self.timeline.after(MILLISECOND_NS, self.kill)
             return
         self.timeline.note("all processes are killed")
         self.restarts += 1
@@ -459,27 +441,30 @@ class RecoveringWorld(World):
         segments = self.journal.crash(self.timeline.chance)
         self._found = found = find(segments)
         for invariant in self.invariants:
-            invariant.restarted(synced, max(found.last_slot, self._store.slot))
-        self.first_slot = max(found.highest_slot, self._store.slot) + 1
+            invariant.restarted(synced, max(found.last_slot, self.store.slot))
+        self.first_slot = max(found.highest_slot, self.store.slot) + 1
         self.history = [write for write in self.history if write[0] <= found.last_slot]
         self.buried = {slot for slot in self.buried if found.tombstones.within(slot, slot)}
         self.acknowledged_slot = 0
         self.reference = Reference()
         culprits = self.culprits
+        self.misfortunes.starts_fail = 0
+        self.empty.clear()
         self._assemble()
         self.culprits = culprits
         self.journal._older = segments
         self.shell.is_listening = False
         self._drop_what_was_under_way()
         self.rewind()
-        self.anew.start(list(entries_in(segments, self._store.slot)), found.tombstones)
+        self.anew.start()
 
     def _end_processes(self) -> None:
         self.shell.is_ending = True
         self.keeping.is_over = self.rebuilding.is_over = True
         self.rebuilding.clear()
-        self.anew.cancel()
-        self.keeping.keeper.is_broken = True
+        self.loop.end()
+        if self.keeping.has_keeper:
+            self.keeping.simulated.end()
         for replica in self.replicas:
             replica.is_broken = True
         for connection in list(self.shell.connections.values()):
@@ -494,13 +479,6 @@ class RecoveringWorld(World):
             database.deadlines = {key: held - DEADLINE_OFFSET_MS for key, held in source.deadlines.items()}
 
     # The end.
-
-    def innocents(self) -> list[Replica]:
-        """Who was stopped to be started again cannot be filled without a keeper, of which there is one only here."""
-        found = super().innocents()
-        if not self.keeping.keeper.is_broken:
-            return found
-        return [replica for replica in found if self.core.roles[replica.seat] is Role.VOTING]
 
     def _quieten(self) -> None:
         self.rebuilding.is_quiet = True
@@ -518,8 +496,4 @@ class RecoveringWorld(World):
         if super()._is_busy() or self.anew.is_busy or self.rebuilding.is_busy:
             return True
         is_full = all(role is Role.VOTING for role in self.core.roles)
-        return not (is_full or self.is_keeper_lost or self.core.is_lost)
-
-
-def _taken(_: bytes) -> None:
-    """Who sends poison does not listen."""
+        return not ((is_full and not self.keeping.is_lost) or self.core.is_lost)

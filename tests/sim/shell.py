@@ -7,6 +7,7 @@ are lists of bytes that travel for a while; `client_heard` and `lane_heard` are 
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from quorate.trusted.changes import StoreEffect
 from quorate.trusted.client import Client
@@ -17,6 +18,9 @@ from quorate.trusted.shell import JournalPort
 
 from .replica import Replica
 from .timeline import Timeline, TimeStandsStill
+
+if TYPE_CHECKING:
+    from .keeper import Line
 
 HIGH_WATER_BYTES = 2048
 # What a socket takes before its transport begins to buffer.
@@ -124,7 +128,7 @@ class SimulatedShell:
         self.shadows: dict[int, SimulatedLane] = {}
         self.is_ending = False
         self.is_listening = True
-        self.journal: JournalPort | None = None
+        self.journal_file: JournalPort | None = None
         self.gate = Gate()
         # What the core was told last about the journal.
         self.is_full = self.is_spent = self.is_stalled = False
@@ -138,6 +142,7 @@ class SimulatedShell:
         self.on_turn: Callable[[], None] = lambda: None
         self.on_state: Callable[[list[StoreEffect]], None] = list[StoreEffect].clear
         self.on_begun: Callable[[SimulatedLane, bytes], None] = lambda lane, data: None
+        self.on_adopted: Callable[[Replica], SimulatedLane] = self.join
         self.on_ready: Callable[[Client], None] = lambda client: None
         self.on_told: Callable[[Client], None] = lambda client: None
         self._open: dict[int, SimulatedLane] = {}
@@ -172,6 +177,10 @@ class SimulatedShell:
         self.lanes[seat] = lane
         replica.send(self.core.replica_joined(seat, self.now(), lane.number))
         return lane
+
+    async def adopt(self, seat: int, line: "Line") -> SimulatedLane:
+        """A new replica's lane: it votes."""
+        return self.on_adopted(line.replica)
 
     def join_shadow(self, replica: Replica) -> SimulatedLane:
         """A shadow's lane opens. Nothing is sent on it yet."""
@@ -331,13 +340,13 @@ class SimulatedShell:
         if self.is_ending:
             return
         is_batch_due = core.is_batch_due(self.timeline.now)
-        if self.journal is not None and (is_batch_due or core.recording.has_news):
-            self.journal.write()
+        if self.journal_file is not None and (is_batch_due or core.recording.has_news):
+            self.journal_file.write()
             core.recording.has_news = False
         if is_batch_due:
             self._write_lanes(core.distribute.take())
-        if self.journal is not None:
-            self._check_room(self.journal)
+        if self.journal_file is not None:
+            self.check_room(self.journal_file)
         if core.reply.ready:
             self._write_clients()
         if core.readable:
@@ -366,7 +375,8 @@ class SimulatedShell:
             elif lane.number in self.core.vote.lanes:
                 lane.write(data)
 
-    def _check_room(self, journal: JournalPort) -> None:
+    def check_room(self, journal: JournalPort) -> None:
+        """Tell the core whether the journal takes more."""
         is_full = journal.is_full
         is_spent = is_full and journal.is_spent
         if (is_full, is_spent) != (self.is_full, self.is_spent):
@@ -381,9 +391,9 @@ class SimulatedShell:
 
     def synced(self) -> None:
         """More of the journal is durable, or has room: let go what waited for that."""
-        if self.journal is None or self.is_ending:
+        if self.journal_file is None or self.is_ending:
             return
-        for held in self.gate.release(self.journal.may_release):
+        for held in self.gate.release(self.journal_file.may_release):
             self._write_client(held.client, held.parts, held.is_closing)
         if self.core.is_stalled or self.is_full:
             self.schedule()
@@ -394,7 +404,7 @@ class SimulatedShell:
         for client in ready:
             self.on_ready(client)
         slot = self.core.vote.frontier - 1
-        if self.journal is not None and not (self.gate.is_empty and self.journal.may_release(slot)):
+        if self.journal_file is not None and not (self.gate.is_empty and self.journal_file.may_release(slot)):
             self.gate.hold(slot, ready)
             return
         for client in ready:

@@ -1,6 +1,8 @@
 """What the simulator found, as tests that outlive its seeds.
 
-Others: tests/cell/test_slow_lane.py (seed 115), tests/trusted/test_turn.py (seed 30007 and its like).
+Others: tests/cell/test_slow_lane.py (seed 115), tests/trusted/test_turn.py (seed 30007 and its like),
+tests/test_rebuild.py (seed 1000000006), tests/test_recovery.py (seeds 1000001000, 1000020095 and 1000050286),
+tests/test_keeping.py (seed 1000050605).
 """
 
 import asyncio

@@ -16,9 +16,14 @@ EVENTS: set[type[Notice]] = {Convicted, QuorumRegained, Retired, Seated, ShadowF
 
 SEEN = {
     "a database is listed",
+    "a new replica fails",
+    "a revival fails",
+    "a revival waits for a keeper",
+    "a seat is left empty",
     "a sync fails",
     "f crash between restarts",
     "the disk is full",
+    "the keeper breaks",
     "writers wait for a checkpoint",
 }
 

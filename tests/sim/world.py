@@ -157,6 +157,11 @@ class World:
         self.shell.on_turn = self._turned
         self.invariants = [kind(self) for kind in self.promises()]
 
+    @property
+    def begins_anew(self) -> bool:
+        """Whether all replicas are to go, and nobody is to blame."""
+        return self.core.is_suspended
+
     # The run.
 
     def run(self) -> None:

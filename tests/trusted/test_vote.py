@@ -118,6 +118,32 @@ def test_three_different_replies_split_and_nobody_is_guilty() -> None:
     assert booth.said() == [None, b"+4\r\n"]
 
 
+@pytest.mark.parametrize("lies", [(), (b"+2",)])
+def test_only_where_replies_differed_is_a_slot_split(lies: tuple[bytes, ...]) -> None:
+    """Where all who are left said the same, and were merely too few, it is unanswered."""
+    booth = Booth()
+    booth.asks(b"GET a")
+    booth.hears(0, b"+1")
+    for lie in lies:
+        booth.hears(1, lie)
+    for seat in range(1 + len(lies), 3):
+        assert booth.said() == []
+        booth.removes(seat)
+    assert booth.said() == [None]
+    assert booth.reasons[1] == ("split" if lies else "unanswered")
+
+
+def test_garbage_is_no_reply_that_differs() -> None:
+    booth = Booth()
+    booth.asks(b"GET a")
+    booth.hears(0, b"+1")
+    for seat in (1, 2):
+        booth.hears(seat, b"?")
+    assert booth.said() == [None]
+    assert booth.reasons[1] == "unanswered"
+    assert booth.accused() == [(1, Cause.GARBAGE), (2, Cause.GARBAGE)]
+
+
 def test_a_slot_that_waits_too_long_is_closed_and_its_late_replies_are_not_compared() -> None:
     booth = Booth()
     booth.asks(b"GET a")

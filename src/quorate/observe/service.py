@@ -155,11 +155,13 @@ class Service:
 
     async def _close(self) -> None:
         register.leave(self._entry)
-        await self.cell.stop()
-        await self._control.stop()
-        if self._metrics is not None:
-            await self._metrics.stop()
-        self._evidence.close()
+        try:
+            await self.cell.stop()
+        finally:
+            await self._control.stop()
+            if self._metrics is not None:
+                await self._metrics.stop()
+            self._evidence.close()
 
     # What the cell tells.
 

@@ -316,6 +316,17 @@ class JournalFile:
 
     async def close(self) -> None:
         """A clean end: what was appended is written and durable, and said to be, so that any damage will show."""
+        try:
+            await self._finish()
+        finally:
+            self._pool.shutdown(wait=True)
+            self._space.close()
+            if self._timer is not None:
+                self._timer.cancel()
+            for segment in self._segments:
+                segment.close(self._disk)
+
+    async def _finish(self) -> None:
         if not self.is_failed:
             self.write()
             await self._settle()
@@ -323,12 +334,6 @@ class JournalFile:
             self.journal.end(self._time)
             self.write()
             await self._settle()
-        self._pool.shutdown(wait=True)
-        self._space.close()
-        if self._timer is not None:
-            self._timer.cancel()
-        for segment in self._segments:
-            segment.close(self._disk)
 
     async def _settle(self) -> None:
         while not self.is_failed and (self._syncing or self._waiting):

@@ -361,6 +361,11 @@ class Keeper:
         if not self._is_stopping:
             self.on_broken(fault)
 
+    def give_up(self) -> None:
+        """It says nothing any more: end it, as one that broke."""
+        self._break(StateFault("the keeper of the state store does not answer"))
+        self._child.signal(signal.SIGKILL)
+
     async def stop(self) -> None:
         """End the keeper; what is not committed is forgotten. Idempotent."""
         self._is_stopping = True

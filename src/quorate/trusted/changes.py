@@ -69,8 +69,8 @@ StoreEffect = Part | Clear | Checkpoint
 class Changes:
     """The changed keys by database, oldest first, each once, and the databases of which any key may have changed.
 
-    `is_kept` says whether anybody takes them: else nothing is noted. `size` is in bytes. `hidden` are databases in which
-    keys may have come and gone unnoted, so that their number must be looked at.
+    `is_kept` says whether anybody takes them: else nothing is noted. `size` is in bytes. `hidden` are databases in
+    which keys may have come and gone unnoted, so that their number must be looked at.
     """
 
     def __init__(self) -> None:

@@ -80,7 +80,7 @@ class Spared:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """`count` slots were closed without f+1 equal replies: split when all had replied, else unanswered.
+    """`count` slots were closed without f+1 equal replies: split when all had replied and differed, else unanswered.
 
     `request` is that of the first, `slot`; `is_write` says whether any of them is a write.
     """

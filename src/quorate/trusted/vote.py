@@ -253,7 +253,7 @@ class Vote:
             self._settle_slot(span, agreed, groups[agreed], now)
             return True
         if is_split(largest, outstanding, self.f):
-            self._close_slot(span, "split" if not outstanding else "unanswered", now)
+            self._close_slot(span, "split" if len(groups) > 1 and not outstanding else "unanswered", now)
             return True
         return False
 

@@ -54,6 +54,6 @@ BEYOND: tuple[type[Invariant], ...] = (
     Bounds,
     Liveness,
 )
-RECOVERING_BEYOND: tuple[type[Invariant], ...] = (Planned, *BEYOND, Shadows, FullStrength)
+RECOVERING_BEYOND: tuple[type[Invariant], ...] = (Planned, *BEYOND, Durability, Shadows, FullStrength)
 
 __all__ = ["ALL", "RECOVERING", "RECOVERING_BEYOND", "Invariant", "Violation"]

@@ -72,6 +72,9 @@ class Invariant:
     def refilled(self, state: "State", right: "State") -> None:
         """All replicas are new, and executed the journal: they hold `state`; `right` is what was not buried."""
 
+    def filled(self, count: int) -> None:
+        """All began anew: this is gone on with so many new replicas."""
+
     def seated(self, lane: int, seat: int) -> None:
         """The shadow of this lane took its seat."""
 

@@ -1,8 +1,9 @@
 """A checkpoint holds exactly the state at its slot, for every key (docs/adr/0009-state-by-vote.md).
 
-Checks each commit: what a machine holds that is made from the store's records, against one without faults that
-executed all ordered writes up to that slot and nothing else. Cannot see kinds that the dictionary store does not know
-(streams), nor runs with more than f faulty replicas, where a majority may have lied.
+Checks each commit, those too of which only the keeper knew before it ended, and the first of the next keeper: what a
+machine holds that is made from the store's records, against one without faults that executed all ordered writes up to
+that slot and nothing else. Cannot see kinds that the dictionary store does not know (streams), nor runs with more than
+f faulty replicas, where a majority may have lied.
 """
 
 from typing import TYPE_CHECKING

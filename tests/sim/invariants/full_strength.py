@@ -1,9 +1,9 @@
 """Once faults stop, all seats vote again within a bound, whatever happened; and no shadow ever waits in vain.
 
-Checks at the end of a run, when every seat has had time to be filled; and of each shadow that was given up for taking
-too long, that its replica had sinned, or nobody was left to prepare it. Where the keeper was lost there is no state to
-fill anybody with, and where more than f liars came to a revival the cell may be lost for good: then nothing is due.
-Cannot see how long one rebuild took that was done in time.
+Checks at the end of a run, when every seat has had time to be filled, and that state is kept then, whatever became of
+keepers; of each shadow that was given up for taking too long, that its replica had sinned; where all begin anew, that
+f+1 seats at least are filled. Where more than f liars came to a revival that is not tried again, the cell may be lost
+for good: then nothing is due. Cannot see how long one rebuild took that was done in time.
 """
 
 from typing import TYPE_CHECKING
@@ -24,13 +24,19 @@ class FullStrength(Invariant):
 
     def abandoned(self, shadow: "Shadow") -> None:
         world = self.world
-        if not (shadow.replica.sins or world.is_keeper_lost or world.swarm.phase is Phase.BEYOND):
+        if not (shadow.replica.sins or world.swarm.phase is Phase.BEYOND):
             raise self.broken(f"the shadow for seat {shadow.seat} waited in vain")
+
+    def filled(self, count: int) -> None:
+        if count < self.world.swarm.f + 1:
+            raise self.broken(f"it is gone on with {count} replicas")
 
     def ended(self) -> None:
         world = self.world
-        if world.is_keeper_lost or (world.is_given_up and world.swarm.phase is Phase.BEYOND):
+        if world.is_given_up and world.swarm.phase is Phase.BEYOND:
             return
         empty = [seat for seat, role in enumerate(world.core.roles) if role is not Role.VOTING]
         if empty or world.core.is_lost or world.core.is_suspended:
             raise self.broken(f"seats {empty} do not vote, long after faults have stopped")
+        if world.keeping.is_lost and world.swarm.phase is Phase.WITHIN:
+            raise self.broken("no state is kept, long after faults have stopped")

@@ -29,7 +29,7 @@ class Planned(Invariant):
         if not isinstance(notice, Convicted | Retired):
             return
         self._lost |= {notice.seat}
-        if notice.cause is not Cause.RESTART or self.world.core.is_suspended:
+        if notice.cause is not Cause.RESTART or self.world.begins_anew:
             return
         voters = self.world.core.vote.voters()
         if self.world.fate.strategy is not Strategy.RESTART or voters < self.world.swarm.f + 1:

@@ -20,7 +20,7 @@ class Strength(Invariant):
     def noticed(self, notice: Notice) -> None:
         if isinstance(notice, Seated):
             self._lost -= {notice.seat}
-        if not isinstance(notice, Convicted | Retired) or self.world.core.is_suspended:
+        if not isinstance(notice, Convicted | Retired) or self.world.begins_anew:
             return
         self._lost |= {notice.seat}
         left = len(self.world.replicas) - len(self._lost)
