@@ -269,13 +269,6 @@ PLANTED_RECOVERY = (
         "        self.notices.append(QuorumLost(0, now))\n",
         first=RECOVERING_FROM + 3,
     ),
-    fault(
-        "what was read before a keeper came is told to it",
-        "../keeping.py",
-        "        self._core.sweep.effects = []\n",
-        "",
-        first=RECOVERING_FROM + 50605,
-    ),
 )
 
 
