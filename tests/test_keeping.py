@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from quorate.facts import RebuildDone, RebuildFailed, RevivalEnded, StateLost, StateRegained
+from quorate.facts import RebuildDone, RebuildFailed, RevivalEnded, StateLost, StateMiscounted, StateRegained
 from quorate.state.faults import StateFault
 from quorate.state.link import Keeper
 from quorate.trusted.changes import Checkpoint
@@ -68,6 +68,8 @@ def test_keys_that_nobody_noted_are_found_by_their_number() -> None:
             for replica in stage.replicas:
                 replica.keyspace.databases[0].values[b"ghost"] = b"boo"
             await stage.cell.keeping.checkpoint(is_urgent=True)
+            assert stage.told(StateMiscounted) == [StateMiscounted([0])]
+            assert stage.cell.core.sweep.miscounts == 0
             assert sorted(await kept_names(stage)) == [b"ghost", b"key"]
             await stage.cell.recover(["b"], None, no_progress)
             assert len(await stage.agreed()) == 2

@@ -24,7 +24,7 @@ from .config_values import Duration
 from .domains.make import make
 from .domains.port import Domain
 from .drills import FAULTS, ON_DOMAIN, drill
-from .facts import Fact, JournalLost, StateLost, StateRegained
+from .facts import Fact, JournalLost, StateLost, StateMiscounted, StateRegained
 from .families import settings
 from .journaling import Journaling
 from .keeping import StateKeeping
@@ -224,6 +224,7 @@ class Cell:
         keeper = await self.keeping.open(start, dialects.make(cell.protocol).databases)
         self.keeping.on_broken = lambda fault: self._recovered(StateLost(str(fault)))
         self.keeping.on_regained = lambda: self._recovered(StateRegained())
+        self.keeping.on_miscounted = lambda databases: self._recovered(StateMiscounted(databases))
         self.keeping.on_committed = self.journaling.committed
         self.protocol.adopt_extras(keeper.extras)
         self.journaling.open(directory)

@@ -78,6 +78,13 @@ class StateRegained:
 
 
 @dataclass(frozen=True, slots=True)
+class StateMiscounted:
+    """Keys of these databases came or went that no request named: there is no checkpoint before all is read again."""
+
+    databases: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class JournalLost:
     """The journal cannot be written any more, for this reason. With sync `off`, the cell serves on without it."""
 
@@ -94,5 +101,6 @@ Fact = (
     | RevivalEnded
     | StateLost
     | StateRegained
+    | StateMiscounted
     | JournalLost
 )

@@ -43,6 +43,7 @@ class StateKeeping:
         self.on_committed: Callable[[int], None] = _nothing
         self.on_broken: Callable[[StateFault], None] = _nothing
         self.on_regained: Callable[[], None] = _nothing
+        self.on_miscounted: Callable[[list[int]], None] = _nothing
         # Told beside `on_broken`, for the shadows that this keeper followed.
         self.on_lost: Callable[[StateFault], None] = _nothing
         self.fault = StateFault("no state is kept")
@@ -143,6 +144,7 @@ class StateKeeping:
         """A checkpoint is in the store."""
         slot = kept.slot
         self._commits -= 1
+        self._core.sweep.miscounts = 0
         if self._stands_still():
             self.on_sealed()
         self.checkpoint_slot = slot
@@ -165,6 +167,7 @@ class StateKeeping:
             self._core.sweep.unseal(will_seal=True)
         self._core.state_is_miscounted(databases, self._shell.now())
         self._shell.schedule()
+        self.on_miscounted(databases)
 
     def _stands_still(self) -> bool:
         """Whether the keeper has done all that it is told before shadows are sealed."""

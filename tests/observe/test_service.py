@@ -23,6 +23,7 @@ from quorate.facts import (
     RevivalEnded,
     SeatLeftEmpty,
     StateLost,
+    StateMiscounted,
     StateRegained,
 )
 from quorate.lives import Life
@@ -294,7 +295,7 @@ def test_everything_that_happens_is_logged_and_convictions_are_kept(tmp_path: Pa
             made._noticed([Retired(2, Cause.RESTART, 10, 2)])
             made._recovered(SeatLeftEmpty("b", FAULT))
             made._recovered(RevivalEnded(1.0, FAULT))
-            for fact in (StateLost("full\x1b"), StateRegained(), JournalLost("failed\x1b")):
+            for fact in (StateLost("full\x1b"), StateRegained(), StateMiscounted([3]), JournalLost("failed\x1b")):
                 made._recovered(fact)
         made._evidence.flush()
         return lines
@@ -319,6 +320,7 @@ def test_everything_that_happens_is_logged_and_convictions_are_kept(tmp_path: Pa
         "the replicas could not be begun anew",
         "state is kept no more",
         "state is kept again",
+        "keys came or went that no request named",
         "the journal is kept no more",
     ]
     assert "\x1b" not in str([list(line.values()) for line in lines])

@@ -8,6 +8,7 @@ from quorate.trusted.sweep import (
     DISAGREED,
     HASTE_MAX,
     IDLE_SHARES,
+    MISCOUNTS_MAX,
     PAUSE_NS_MAX,
     ROUNDS_MAX,
     UNDECIDED_MAX,
@@ -635,6 +636,24 @@ def test_keys_that_are_listed_anew_are_no_writers_doing() -> None:
         room.goes_on()
         room.decides_all()
     assert not room.sweep.needs_calm(102), "fewer are left than were listed"
+
+
+def test_writers_who_change_what_nobody_notes_wait_when_it_has_been_tried_beside_them() -> None:
+    room = Room()
+    room.world[0, b"hidden"] = b"s1"
+    for _ in range(MISCOUNTS_MAX - 1):
+        room.sweep.miscounted([0])
+        assert not room.sweep.needs_calm(1)
+        room.settles()
+    room.sweep.miscounted([0])
+    assert room.sweep.is_urgent
+    assert room.sweep.needs_calm(1)
+    room.settles()
+    assert not room.sweep.is_wanted
+    assert room.store == room.world
+    room.sweep.miscounts = 0
+    room.wants()
+    assert not room.sweep.needs_calm(1)
 
 
 def test_nobody_waits_for_a_store_that_stands_still_at_a_checkpoint() -> None:

@@ -26,6 +26,7 @@ from ..facts import (
     RevivalEnded,
     SeatLeftEmpty,
     StateLost,
+    StateMiscounted,
     StateRegained,
 )
 from ..rebuild import Shadow
@@ -244,6 +245,8 @@ class Service:
                 _log.critical("the replicas could not be begun anew", reason=one_line(reason))
             case StateRegained():
                 _log.warning("state is kept again")
+            case StateMiscounted(databases):
+                _log.warning("keys came or went that no request named", databases=databases)
             case StateLost() | JournalLost():
                 what = "state" if isinstance(fact, StateLost) else "the journal"
                 _log.critical(f"{what} is kept no more", reason=one_line(fact.reason))

@@ -151,9 +151,8 @@ class Coordinator:
 
     def state_is_miscounted(self, databases: list[int], now: int) -> None:
         """The store has not as many keys of these databases as the replicas: they are to be read whole."""
-        for database in databases:
-            self.changes.note_whole(database)
-        self.checkpoint_wanted(is_urgent=True, now=now)
+        self.sweep.miscounted(databases)
+        self.go_on(now)
 
     def state_is_lost(self, now: int) -> None:
         """Nobody keeps state any more: nothing is noted, and there are no checkpoints."""

@@ -27,6 +27,8 @@ CHUNK_KEYS_FIRST = 16
 HASTE_MAX = 16
 LAG_SHARES = 8
 PAUSE_NS_MAX = 100_000_000
+# How many checkpoints in a row are tried for beside writers who change what nobody notes.
+MISCOUNTS_MAX = 2
 # Writers who are slowed down may change one key more for so many that are read.
 CALM_SHARES = 2
 
@@ -66,6 +68,8 @@ class Sweep:
         self.unreadable: dict[tuple[int, bytes], str] = {}
         self.closing_slot = 0
         self.rounds = 0
+        # How many checkpoints in a row were none, for the number of keys in them.
+        self.miscounts = 0
         # Since when the next checkpoint is awaited, and how many changed keys there may be, once that is for too long.
         self._awaited_since = 0
         self._changed_max = 0
@@ -102,6 +106,13 @@ class Sweep:
             self._await()
         self.is_wanted = True
         self.is_urgent = self.is_urgent or is_urgent
+
+    def miscounted(self, databases: list[int]) -> None:
+        """The last one was none: the store had not as many keys of these databases as the replicas. All is read."""
+        self.miscounts += 1
+        for database in databases:
+            self._changes.note_whole(database)
+        self.want(is_urgent=True)
 
     def restart(self) -> None:
         """All replicas are new: what was asked is forgotten, and what was read is read again.
@@ -141,11 +152,13 @@ class Sweep:
         """Whether writers must wait, where one is wanted: for too long they have changed keys as fast as they are read.
 
         From then on there may be fewer and fewer changed keys, half as many less as are read: so it comes to an end,
-        and nobody waits for long.
+        and nobody waits for long. Where they change what nobody notes, again and again, they do wait.
         """
         if self.stage is Stage.SEALING:
             self._await()
             return False
+        if self.miscounts >= MISCOUNTS_MAX:
+            return True
         limits = self._limits
         self._awaited_since = self._awaited_since or now
         wait_ns_max = limits.shadow_wait_ns_max if self.is_sealing else limits.checkpoint_wait_ns_max
