@@ -665,3 +665,10 @@ def test_nobody_waits_for_a_store_that_stands_still_at_a_checkpoint() -> None:
     room.sweep.want(is_urgent=False)
     assert not room.sweep.needs_calm(1)
     assert not room.sweep.needs_calm(1_000)
+    room.sweep.unseal(will_seal=False)
+    room.sweep.is_held = True
+    assert not room.sweep.needs_calm(2_000), "nor for one that cannot take more"
+    assert not room.sweep.needs_calm(3_000)
+    room.sweep.is_held = False
+    assert not room.sweep.needs_calm(4_000)
+    assert room.sweep.needs_calm(4_101)

@@ -154,7 +154,8 @@ class Sweep:
         From then on there may be fewer and fewer changed keys, half as many less as are read: so it comes to an end,
         and nobody waits for long. Where they change what nobody notes, again and again, they do wait.
         """
-        if self.stage is Stage.SEALING:
+        if self.stage is Stage.SEALING or self.is_held:
+            # It is not the writers who are waited for.
             self._await()
             return False
         if self.miscounts >= MISCOUNTS_MAX:
