@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import socket
 from pathlib import Path
+from typing import Any
 from unittest.mock import AsyncMock, patch
 
 import pytest
@@ -254,6 +256,35 @@ def test_a_shadow_that_was_given_up_while_it_was_sealed_is_sent_nothing() -> Non
             shell.give_up(shadow.lane, seat.index)
             await shadow.domain.kill()
             rebuilder.shadows.clear()
+
+    play(scene)
+
+
+def test_a_keeper_that_ends_before_it_is_handed_the_replica_leaves_no_socket_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[socket.socket] = []
+
+    async def kept(*arguments: Any) -> socket.socket:
+        opened.append(await boot.boot(*arguments))
+        return opened[-1]
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await filled(stage)
+            keeping = stage.cell.keeping
+            keeper, patiently = keeping.keeper(), stage.cell.rebuilder._patiently
+
+            async def ended_meanwhile(shadow: rebuild.Shadow, recent: "asyncio.Future[int]") -> None:
+                await patiently(shadow, recent)
+                keeper._break(StateFault("its disk is full"))
+                keeper._child.signal(signal.SIGKILL)
+
+            monkeypatch.setattr(rebuild, "boot", kept)
+            monkeypatch.setattr(stage.cell.rebuilder, "_patiently", ended_meanwhile)
+            with pytest.raises(OperatorFault, match="replica b was not rebuilt: its disk is full"):
+                await stage.cell.recover(["b"], None, no_progress)
+            assert [sock.fileno() for sock in opened] == [-1]
 
     play(scene)
 

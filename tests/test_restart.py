@@ -16,11 +16,10 @@ from quorate.restart import DISAGREEMENT_HINT, replay, surviving
 from quorate.state.journal_file import JournalFile
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.journal import Entry
-from quorate.trusted.limits import Limits
 from quorate.trusted.messages import Cause, Retired, Role
 from quorate.trusted.protocols.redis.framing import encode_request
 from quorate.trusted.tombstones import Tombstones
-from tests.cell.bare import BareShell
+from tests.cell.bare import KIB, SECOND_NS, SLOW, SlowLane
 from tests.cell.inside import Part, Replica, Stage, document, play, staged
 from tests.cell.support import Document
 
@@ -473,9 +472,7 @@ def test_much_is_executed_again_in_parts(monkeypatch: pytest.MonkeyPatch) -> Non
 
 # A replica that is slow to take what is executed again.
 
-KIB, MIB = 1024, 1024 * 1024
-SECOND_NS = 1_000_000_000
-SLOW = 2
+MIB = 1024 * KIB
 ENTRIES = 8
 # More than the kernel takes of a lane's bytes before the shell must keep any, and than may be under way.
 ENTRY_REQUESTS = 128
@@ -491,33 +488,12 @@ class Written:
             yield Entry(after + 1 + number * ENTRY_REQUESTS, 0, 1, [], [REQUEST] * ENTRY_REQUESTS)
 
 
-class Lanes(BareShell):
-    """A core that executes again, and three lanes. The slow replica takes nothing before it is told to.
-
-    Nothing but `throttle_ns_max` ends within a test.
-    """
+class Lanes(SlowLane):
+    """A core that executes again, and three lanes."""
 
     def __init__(self, throttle_ns_max: int) -> None:
-        limits = Limits(
-            request_bytes_max=32 * KIB,
-            inline_bytes_max=16 * KIB,
-            transaction_bytes_max=32 * KIB,
-            inflight_bytes_max=64 * KIB,
-            reply_bytes_max=64 * KIB,
-            lag_bytes_max=4 * MIB,
-            lag_ns_max=300 * SECOND_NS,
-            throttle_ns_max=throttle_ns_max,
-            silence_ns_max=200 * SECOND_NS,
-            decision_ns_max=300 * SECOND_NS,
-        )
-        super().__init__(limits)
+        super().__init__(throttle_ns_max, lag_bytes_max=4 * MIB)
         self.core.is_suspended = True
-        self.may_take = asyncio.Event()
-
-    async def served(self, seat: int) -> None:
-        """The slow one takes its time."""
-        if seat == SLOW:
-            await self.may_take.wait()
 
     async def replay(self) -> None:
         """Execute again all that was written."""
@@ -525,7 +501,7 @@ class Lanes(BareShell):
 
     def waits(self) -> bool:
         """Whether all that was asked is decided, and nothing more is asked for now, since the slow one is behind."""
-        return bool(self.core.vote.seats[SLOW].throttles_since) and not self.core.order.inflight_slots
+        return self.is_throttled() and not self.core.order.inflight_slots
 
 
 def slowly(throttle_ns_max: int, scene: Callable[[Lanes, asyncio.Task[None]], Coroutine[Any, Any, None]]) -> None:

@@ -163,23 +163,30 @@ def test_a_write_that_splits_them_while_no_keeper_runs_is_undone_all_the_same(mo
     play(scene)
 
 
+async def committing(stage: Stage) -> "asyncio.Future[int]":
+    """A key is written, and the keeper stopped in the commit of it, for which somebody waits."""
+    assert await stage.ask("SET", "key", "value") == b"OK"
+    keeping = stage.cell.keeping
+    keeper = keeping.keeper()
+    os.kill(keeper.pid, signal.SIGSTOP)
+    with patch.object(keeper, "commit", wraps=keeper.commit) as commit:
+        asked = asyncio.ensure_future(keeping.checkpoint(is_urgent=True))
+        await stage.until(lambda: commit.called, "a commit is under way")
+    return asked
+
+
 def test_a_keeper_that_ends_while_its_last_commit_is_waited_for_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """The revival waits for the next one, as if there had been none when it began."""
     monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.01)
 
     async def scene(directory: Path) -> None:
         async with staged(document(), directory) as stage:
-            assert await stage.ask("SET", "key", "value") == b"OK"
+            asked = await committing(stage)
             keeping = stage.cell.keeping
-            keeper = keeping.keeper()
-            os.kill(keeper.pid, signal.SIGSTOP)
-            with patch.object(keeper, "commit", wraps=keeper.commit) as commit:
-                asked = asyncio.ensure_future(keeping.checkpoint(is_urgent=True))
-                await stage.until(lambda: commit.called, "a commit is under way")
             with patch.object(keeping, "settle", wraps=keeping.settle) as settle:
                 crash(stage, 0, 1)
                 await stage.until(lambda: settle.called, "it is waited for")
-            os.kill(keeper.pid, signal.SIGKILL)
+            os.kill(keeping.keeper().pid, signal.SIGKILL)
             with pytest.raises(OperatorFault, match="the keeper of the state store"):
                 await asked
             await begun_anew(stage)
@@ -194,13 +201,7 @@ def test_a_keeper_that_hangs_in_its_last_commit_is_replaced(monkeypatch: pytest.
 
     async def scene(directory: Path) -> None:
         async with staged(document(), directory) as stage:
-            assert await stage.ask("SET", "key", "value") == b"OK"
-            keeping = stage.cell.keeping
-            keeper = keeping.keeper()
-            os.kill(keeper.pid, signal.SIGSTOP)
-            with patch.object(keeper, "commit", wraps=keeper.commit) as commit:
-                asked = asyncio.ensure_future(keeping.checkpoint(is_urgent=True))
-                await stage.until(lambda: commit.called, "a commit is under way")
+            asked = await committing(stage)
             crash(stage, 0, 1)
             with pytest.raises(OperatorFault, match="the keeper of the state store does not answer"):
                 await asked

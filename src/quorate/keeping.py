@@ -85,8 +85,6 @@ class StateKeeping:
         self._ended, self._keeper = self._keeper, None
         self.fault = fault
         self.is_lost = True
-        if self._core.sweep.is_sealed() and not self._stands_still():
-            self.on_sealed()  # at what will never be committed: who waits for it is told
         # Nobody will say any more that these were done.
         self._commits = 0
         self._core.state_is_lost(self._shell.now())

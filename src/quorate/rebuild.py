@@ -17,6 +17,7 @@ from .domains.port import Domain
 from .keeping import StateKeeping
 from .seats import Seat
 from .state.faults import FeedFault, StateFault
+from .state.link import Keeper
 from .trusted.errors import OperatorFault
 from .trusted.messages import Role
 from .trusted.protocol import Protocol
@@ -132,8 +133,9 @@ class Rebuilder:
             finally:
                 recent.cancel()
                 await asyncio.gather(recent, return_exceptions=True)
+            keeper = self._keeping.keeper()
             undo.pop_all()
-        await self._feed(shadow, feed_socket)
+        await self._feed(shadow, keeper, feed_socket)
         shadow.become(Role.CATCHING_UP)
         shadow.tell()
         self._shell.begin(shadow.lane, shadow.seat.index)
@@ -146,11 +148,10 @@ class Rebuilder:
             shadow.tell(waits_for="a checkpoint")
         await recent
 
-    async def _feed(self, shadow: Shadow, sock: socket.socket) -> None:
-        """The keeper fills the replica with the last checkpoint and proves it; then it follows."""
+    async def _feed(self, shadow: Shadow, keeper: Keeper, sock: socket.socket) -> None:
+        """The keeper, whose `sock` becomes, fills the replica with the last checkpoint and proves it; then follows."""
         shadow.become(Role.RESTORING)
         shadow.feed = self._keeping.next_feed()
-        keeper = self._keeping.keeper()
         feeding = asyncio.ensure_future(keeper.feed(sock, shadow.feed))
         try:
             while not feeding.done():

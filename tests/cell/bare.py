@@ -18,8 +18,11 @@ from quorate.trusted.quorum import seats_for
 from quorate.trusted.shell import Shell
 from tests.sim.machine import Machine
 
-PIECE_BYTES = 256 * 1024
+KIB = 1024
+SECOND_NS = 1_000_000_000
+PIECE_BYTES = 256 * KIB
 WAIT_SECONDS_MAX = 60.0
+SLOW = 2
 
 
 class BareShell:
@@ -74,3 +77,35 @@ class BareShell:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.until(lambda: all(lane.get_extra_info("socket").fileno() < 0 for lane in lanes))
+
+
+class SlowLane(BareShell):
+    """The replica in seat `SLOW` takes nothing more before it is told to.
+
+    Much less may be under way than it may owe, `lag_bytes_max`. Nothing but `throttle_ns_max` ends within a test.
+    """
+
+    def __init__(self, throttle_ns_max: int, lag_bytes_max: int) -> None:
+        limits = Limits(
+            request_bytes_max=32 * KIB,
+            inline_bytes_max=16 * KIB,
+            transaction_bytes_max=32 * KIB,
+            inflight_bytes_max=64 * KIB,
+            reply_bytes_max=64 * KIB,
+            lag_bytes_max=lag_bytes_max,
+            lag_ns_max=300 * SECOND_NS,
+            throttle_ns_max=throttle_ns_max,
+            silence_ns_max=200 * SECOND_NS,
+            decision_ns_max=300 * SECOND_NS,
+        )
+        super().__init__(limits)
+        self.may_take = asyncio.Event()
+
+    async def served(self, seat: int) -> None:
+        """The slow one takes its time."""
+        if seat == SLOW:
+            await self.may_take.wait()
+
+    def is_throttled(self) -> bool:
+        """Whether the slow replica owes so much that nothing more is asked."""
+        return bool(self.core.vote.seats[SLOW].throttles_since)

@@ -8,51 +8,25 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 
-from quorate.trusted.limits import Limits
 from quorate.trusted.messages import Cause, Convicted, Retired, Role
 from quorate.trusted.protocols.redis.framing import encode_request
-from tests.cell.bare import BareShell
+from tests.cell.bare import KIB, SECOND_NS, SLOW, SlowLane
 
-KIB = 1024
-SECOND_NS = 1_000_000_000
-SLOW = 2
 REQUEST = encode_request([b"SET", b"key", b"x" * 8 * KIB])
 REPLY = b"+OK\r\n"
 # What the kernel takes of a lane's bytes before the shell must keep any.
 KERNEL_BYTES = 512 * KIB
 
 
-def limits(throttle_ns_max: int) -> Limits:
-    """Much less may be under way than a slow replica may owe. Nothing but `throttle_ns_max` ends within a test."""
-    return Limits(
-        request_bytes_max=32 * KIB,
-        inline_bytes_max=16 * KIB,
-        transaction_bytes_max=32 * KIB,
-        inflight_bytes_max=64 * KIB,
-        reply_bytes_max=64 * KIB,
-        lag_bytes_max=4 * KERNEL_BYTES,
-        lag_ns_max=300 * SECOND_NS,
-        throttle_ns_max=throttle_ns_max,
-        silence_ns_max=200 * SECOND_NS,
-        decision_ns_max=300 * SECOND_NS,
-    )
-
-
-class Stage(BareShell):
-    """A shell with one client and three lanes. The slow replica takes nothing before it is told to."""
+class Stage(SlowLane):
+    """One client asks a shell with three lanes."""
 
     def __init__(self, throttle_ns_max: int) -> None:
-        super().__init__(limits(throttle_ns_max))
-        self.may_take = asyncio.Event()
+        super().__init__(throttle_ns_max, lag_bytes_max=4 * KERNEL_BYTES)
 
     async def enter(self) -> None:
         """The lanes open, and the client begins to ask."""
         self.begin(self._ask(await self.open()))
-
-    async def served(self, seat: int) -> None:
-        """The slow one takes its time."""
-        if seat == SLOW:
-            await self.may_take.wait()
 
     async def _ask(self, address: tuple[str, int]) -> None:
         reader, writer = await asyncio.open_connection(*address)
@@ -60,10 +34,6 @@ class Stage(BareShell):
             while True:
                 writer.write(REQUEST)
                 assert await reader.readexactly(len(REPLY)) == REPLY
-
-    def is_throttled(self) -> bool:
-        """Whether the slow replica owes so much that nothing more is asked."""
-        return bool(self.core.vote.seats[SLOW].throttles_since)
 
 
 async def play(throttle_ns_max: int, scene: Callable[[Stage], Coroutine[None, None, None]]) -> None:
