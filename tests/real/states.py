@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from random import Random
 
 from quorate.trusted.changes import HASH, LIST, SET, STREAM, STRING, UNKNOWN, ZSET
-from quorate.trusted.protocols.redis.framing import encode_request
+from quorate.trusted.limits import Limits
+from quorate.trusted.protocols.redis.framing import RequestFramer, encode_request
 from quorate.trusted.protocols.redis.scripts import DEADLINE_OFFSET_MS
-from quorate.trusted.protocols.redis.state import canonical_unit, proof_of, record_of, restore_requests, state_request
+from quorate.trusted.protocols.redis.state import record_of, state_request
+from quorate.trusted.protocols.redis.state_proofs import canonical_answer, proof_of
+from quorate.trusted.protocols.redis.state_restore import restore_requests
 from quorate.trusted.protocols.redis.values import elements, payload, value_end
 from tests.real.reference import Connection
 
@@ -204,10 +207,16 @@ def read(server: Connection, key: bytes) -> bytes | None:
     assert is_settled, unit
     assert record is not None
     assert told == kind
-    request, due, hint = proof_of(key, record)
-    assert request == state_request(key, kind)[0]
-    assert (canonical_unit(hint, unit) if hint else unit) == due
+    assert is_proved(server, key, record), unit
     return record
+
+
+def is_proved(server: Connection, key: bytes, record: bytes) -> bool:
+    """Whether the server answers the proof of this record as it must."""
+    request, due, hint = proof_of(key, record)
+    server.send(request)
+    answer = server.receive(len(RequestFramer(Limits()).feed(request)))
+    return (canonical_answer(hint, answer) if hint else answer) == due
 
 
 def records(server: Connection) -> dict[bytes, bytes]:

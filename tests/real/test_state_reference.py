@@ -10,13 +10,14 @@ import pytest
 
 from quorate.trusted.changes import HASH, LIST, SET, STREAM, STRING, ZSET
 from quorate.trusted.protocols.redis.framing import encode_request
-from quorate.trusted.protocols.redis.state import StateRead, kind_of, read_state, record_of, take_state
+from quorate.trusted.protocols.redis.state import StateRead, read_state, record_of, take_state
+from quorate.trusted.protocols.redis.state_records import kind_of
 from quorate.trusted.span import Span
 from tests.kv.harness import running_store
 from tests.real.differential import GROUPS, LEFT_OUT, SEEDS, Cell, servers
 from tests.real.grammar import Grammar, usages
 from tests.real.reference import Connection, serving
-from tests.real.states import ALL_KINDS, Generator, keys_of, read, records, restore, tell, unit_of
+from tests.real.states import ALL_KINDS, Generator, is_proved, keys_of, read, records, restore, tell, unit_of
 
 pytestmark = pytest.mark.needs("redis-server")
 
@@ -61,6 +62,52 @@ def test_what_one_server_holds_another_is_made_to_hold(
     assert records(other) == rows
     if kind != STREAM:  # its digest takes delivery times in
         assert one.ask("DEBUG", "DIGEST") == other.ask("DEBUG", "DIGEST")
+
+
+@pytest.mark.parametrize(
+    ("changes", "undo"),
+    [
+        (["SET s other"], ["SET s value"]),
+        (["PEXPIRE s 1000000"], ["PERSIST s"]),
+        (["DEL s"], ["SET s value"]),
+        (["DEL s", "RPUSH s value"], ["SET s value"]),
+        (["RPUSH l c"], ["RPOP l"]),
+        (["LSET l 0 b"], ["LSET l 0 a"]),
+        (["SADD S d"], ["SREM S d"]),
+        (["SREM S c"], ["SADD S c"]),
+        (["SREM S c", "SADD S C"], ["SREM S C", "SADD S c"]),
+        (["HSET h g 1"], ["HDEL h g"]),
+        (["HDEL h f"], ["HSET h f 1"]),
+        (["HSET h f 2"], ["HSET h f 1"]),
+        (["HDEL h f", "HSET h F 1"], ["HDEL h F", "HSET h f 1"]),
+        (["ZADD z 2 a"], ["ZADD z 1 a"]),
+        (["ZADD z 3 c"], ["ZREM z c"]),
+        (["XADD x 2-1 f v"], []),
+    ],
+    ids="; ".join,
+)
+def test_any_other_state_of_a_key_is_not_proved(
+    pair: tuple[Connection, Connection], changes: list[str], undo: list[str]
+) -> None:
+    one, _ = pair
+    made = ["SET s value", "RPUSH l a b", "SADD S a b c", "HSET h e 0 f 1", "ZADD z 1 a 2 b", "XADD x 1-1 f v"]
+    many = " ".join(f"{number} x" for number in range(200))
+
+    def ask(lines: list[str]) -> None:
+        assert not any(reply.startswith(b"-") for reply in tell(one, [line.encode().split() for line in lines]))
+
+    # Those that are asked for by name, and those that are too many for that.
+    for more in ([], [f"SADD S {many}", f"HSET h {many}"]):
+        one.ask("FLUSHALL")
+        ask([*made, *more])
+        rows = records(one)
+        ask(changes)
+        assert [key for key, record in rows.items() if not is_proved(one, key, record)] == [
+            changes[0].split()[1].encode()
+        ]
+        if undo:
+            ask(undo)
+            assert all(is_proved(one, key, record) for key, record in rows.items())
 
 
 def test_a_record_is_made_in_few_requests_or_in_many(pair: tuple[Connection, Connection]) -> None:

@@ -15,8 +15,8 @@ from quorate.keeping import BACKLOG_BYTES_MAX
 from quorate.state.faults import FeedFault, StateFault
 from quorate.state.link import LoadedState
 from quorate.state.rows import Checkpoint
-from quorate.trusted.protocols.redis.state import restore_requests
 from quorate.trusted.protocols.redis.state_records import deadline_of
+from quorate.trusted.protocols.redis.state_restore import restore_requests
 from tests.sim.invariants.base import Violation
 from tests.sim.machine import Machine
 from tests.sim.replica import Replica

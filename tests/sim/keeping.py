@@ -7,7 +7,7 @@ from typing import cast
 from quorate.keeping import StateKeeping
 from quorate.state.faults import StateFault
 from quorate.state.link import Keeper
-from quorate.trusted.protocols.redis.state import kind_of
+from quorate.trusted.protocols.redis.state_records import kind_of
 from quorate.trusted.shell import Shell
 from tests.sim.keeper import SimulatedKeeper
 from tests.sim.loop import SimulatedLoop

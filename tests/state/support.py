@@ -96,12 +96,16 @@ class Replica:
             return integer(len(self.keys))
         value = self.keys.get(words[0])
         match name:
-            case b"TYPE":
-                return b"+none\r\n" if value is None else b"+string\r\n" if isinstance(value, bytes) else b"+set\r\n"
             case b"PEXPIRETIME":
                 return integer(-2 if value is None else self.deadlines.get((self._database, words[0]), -1))
             case b"GET":
                 return bulk(value) if isinstance(value, bytes) else b"$-1\r\n"
+            case b"SCARD":
+                assert isinstance(value, set)
+                return integer(len(value))
+            case b"SMISMEMBER":
+                assert isinstance(value, set)
+                return array([integer(member in value) for member in words[1:]])
             case b"SMEMBERS":
                 assert isinstance(value, set)
                 # In an order of its own.

@@ -11,7 +11,8 @@ from quorate.state.expectations import (
 )
 from quorate.state.faults import FeedFault
 from quorate.trusted.changes import HASH, SET
-from tests.state.support import PROTOCOL, members
+from quorate.trusted.protocols.redis.values import array, bulk
+from tests.state.support import PROTOCOL
 
 DIALECT = dialects.make(PROTOCOL)
 FIRST, SECOND = b"$3\r\nabc\r\n", b"$4\r\ndefg\r\n"
@@ -34,12 +35,14 @@ def acknowledgements() -> Acknowledgements:
     return Acknowledgements(DIALECT, [(0, b"one", 2), (3, b"two", 3), (4, None, 1)], 6)
 
 
-def told(*records: bytes, kind: int = SET) -> Told:
-    """The keys s, t, u, … are to be these."""
-    keys = [b"%c" % (ord("s") + index) for index in range(len(records))]
-    return Told(
-        DIALECT, [(0, key, kind, DIALECT.proof(key, record)[1]) for key, record in zip(keys, records, strict=True)]
-    )
+def told(*units: bytes, kind: int = SET) -> Told:
+    """The keys s, t, u, … are to be read as these units, which are in canonical form."""
+    return Told(DIALECT, [(0, b"%c" % (ord("s") + index), kind, unit) for index, unit in enumerate(units)])
+
+
+def members(*names: bytes) -> bytes:
+    """What a replica tells of a set with these members, in canonical form."""
+    return b":-1\r\n" + array(sorted(bulk(name) for name in names))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 11, 100])
@@ -104,8 +107,8 @@ def test_what_is_no_reply_or_too_long_is_refused(data: bytes, size: int) -> None
         fed(acknowledgements(), data, size)
 
 
-SAID = b"+set\r\n:-1\r\n*2\r\n$1\r\nb\r\n$1\r\na\r\n"
-CANONICAL = b"+set\r\n:-1\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n"
+SAID = b":-1\r\n*2\r\n$1\r\nb\r\n$1\r\na\r\n"
+CANONICAL = b":-1\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n"
 
 
 @pytest.mark.parametrize("size", [1, 3, 50, 100])
@@ -118,31 +121,32 @@ def test_a_replica_may_tell_in_an_order_of_its_own(size: int) -> None:
 
 @pytest.mark.parametrize("size", [1, 100])
 @pytest.mark.parametrize(
-    ("record", "said", "message"),
+    ("due", "said", "message"),
     [
         (members(b"a", b"c"), SAID, r"reads back as … b'b.*, not … b'c"),
         (members(b"a", b"b", b"c"), SAID, r"reads back as … b'2.*, not … b'3"),
         (members(b"a"), CANONICAL[:-1] + b"!", "reads back as|is no reply"),
-        (members(b"a"), b"+none\r\n:-2\r\n*0\r\n", r"reads back as … b'none.*, not … b'set"),
-        (members(b"a"), b"-ERR\r\n-ERR\r\n-ERR\r\n", "reads back as … b'-ERR"),
-        (members(b"a"), b"+string\r\n:-1\r\n-WRONGTYPE\r\n", "reads back as … b'tring"),
-        (members(b"a"), b"+set\r\n:-1\r\n*1\r\n$-1\r\n", ""),
-        (members(b"a"), b"+set\r\n:-1\r\n*1\r\n*1\r\n:1\r\n", ""),
-        (members(b"a"), b"+set\r\n:-1\r\n*1\r\n?\r\n", "is no reply"),
-        (members(b"a"), b"+set\r\n:-1\r\n*9999\r\n" + b"$4\r\nxxxx\r\n" * UNIT_SLACK_BYTES, "longer than it can be"),
+        (members(b"a"), b":-2\r\n*0\r\n", r"reads back as … b'2.*, not … b'1"),
+        (members(b"a"), b":9\r\n*1\r\n$1\r\na\r\n", r"reads back as … b'9.*, not … b'-1"),
+        (members(b"a"), b"-ERR\r\n-ERR\r\n", "reads back as … b'-ERR"),
+        (members(b"a"), b":-1\r\n-WRONGTYPE\r\n", "reads back as … b'-WRONGTYPE"),
+        (members(b"a"), b":-1\r\n*1\r\n$-1\r\n", ""),
+        (members(b"a"), b":-1\r\n*1\r\n*1\r\n:1\r\n", ""),
+        (members(b"a"), b":-1\r\n*1\r\n?\r\n", "is no reply"),
+        (members(b"a"), b":-1\r\n*9999\r\n" + b"$4\r\nxxxx\r\n" * UNIT_SLACK_BYTES, "longer than it can be"),
     ],
 )
-def test_whatever_else_it_tells_is_a_fault(size: int, record: bytes, said: bytes, message: str) -> None:
+def test_whatever_else_it_tells_is_a_fault(size: int, due: bytes, said: bytes, message: str) -> None:
     with pytest.raises(FeedFault, match=f"database 0 key 's'.*{message}") as caught:
-        fed(told(record, members(b"next")), said, size)
+        fed(told(due, members(b"next")), said, size)
     assert caught.value.is_replicas
 
 
 def test_units_are_taken_together_and_no_byte_beyond_them() -> None:
-    record = members(b"a", b"b")
+    due = members(b"a", b"b")
     buffer = bytearray(SAID + CANONICAL + SAID)
-    assert told(record, record).take(buffer, 0, len(buffer)) == len(SAID) * 2
-    assert told(record, record, record).take(buffer, 0, len(buffer) - 1) == len(SAID) * 2
+    assert told(due, due).take(buffer, 0, len(buffer)) == len(SAID) * 2
+    assert told(due, due, due).take(buffer, 0, len(buffer) - 1) == len(SAID) * 2
 
 
 @pytest.mark.parametrize("said", [SAID, CANONICAL])
@@ -156,16 +160,16 @@ def test_what_cannot_be_brought_into_one_order_is_a_fault(monkeypatch: pytest.Mo
     def ends_early(kind: int, unit: bytes) -> bytes:
         raise IndexError
 
-    monkeypatch.setattr(dialects, "canonical_unit", ends_early)
+    monkeypatch.setattr(dialects, "canonical_answer", ends_early)
     with pytest.raises(FeedFault, match=r"key 's' reads back as .* the reply ends early"):
         fed(told(members(b"a", b"b")), SAID, 100)
 
 
 def test_fields_have_their_values_in_any_order() -> None:
-    record = b"*6\r\n$1\r\nh\r\n$2\r\n-1\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$1\r\n2\r\n"
-    said = b"+hash\r\n:-1\r\n*4\r\n$1\r\nb\r\n$1\r\n2\r\n$1\r\na\r\n$1\r\n1\r\n"
-    expectation = told(record, kind=HASH)
+    due = b":-1\r\n*4\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$1\r\n2\r\n"
+    said = b":-1\r\n*4\r\n$1\r\nb\r\n$1\r\n2\r\n$1\r\na\r\n$1\r\n1\r\n"
+    expectation = told(due, kind=HASH)
     fed(expectation, said, 100)
     assert expectation.is_done
     with pytest.raises(FeedFault, match="reads back as"):
-        fed(told(record, kind=HASH), said.replace(b"2", b"3"), 100)
+        fed(told(due, kind=HASH), said.replace(b"2", b"3"), 100)

@@ -14,6 +14,7 @@ from quorate.state.feed import ATTENTION_SECONDS_MAX, SILENCE_SECONDS_MAX, Feed,
 from quorate.state.lane import FeedLane
 from quorate.state.marks import Marks
 from quorate.state.store import StateStore
+from quorate.trusted.protocols.redis.state_proofs import NAMED_MAX
 from quorate.trusted.protocols.redis.values import ZERO
 from tests.state.support import PROTOCOL, SERVICE, Lie, Replica, members, string
 
@@ -119,8 +120,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 def filled(world: World, keys: int = 60) -> None:
     for index in range(keys):
         world.put(index % 3, b"string %d" % index, b"value %d" % index * (index % 7))
-    for index in range(5):
+    for index in range(4):
         world.put(2, b"set %d" % index, {b"%d" % member for member in range(index + 1)})
+    world.put(2, b"long set", {b"%d" % member for member in range(NAMED_MAX + 1)})
     world.commit()
 
 
@@ -142,7 +144,7 @@ def test_a_replica_is_made_what_the_store_is_and_proved(world: World) -> None:
     world.follow(feed)
     assert is_(replica, world)
     assert world.said == [wire.Progressed(1, 65, 130), wire.Progressed(1, 130, 130), wire.Fed(1, 1)]
-    read = {words[1] for words in replica.heard if words[0] == b"TYPE"}
+    read = {words[1] for words in replica.heard if words[0] == b"PEXPIRETIME"}
     assert read == {key for keys in world.kept().values() for key in keys}
     world.seal(feed)
     assert world.said[-1] == wire.Sealed(1, 1)
@@ -180,7 +182,7 @@ def test_it_follows_what_is_committed_and_nothing_else(world: World) -> None:
     world.follow(feed)
     assert is_(replica, world)
     assert world.said[-1] == wire.Lagged(1, 0)
-    read = [words[1] for words in replica.heard[before:] if words[0] == b"TYPE"]
+    read = [words[1] for words in replica.heard[before:] if words[0] == b"PEXPIRETIME"]
     assert sorted(read) == [b"never was", b"new", b"set 1", b"string 1"]
 
 
@@ -265,8 +267,11 @@ def lies_about(command: bytes, key: bytes | None, instead: bytes) -> Lie:
         (lies_about(b"GET", b"string 7", b"$1\r\nx\r\n"), "database 1 key 'string 7' reads back as"),
         (lies_about(b"GET", b"string 7", b"$-1\r\n"), "database 1 key 'string 7' reads back as"),
         (lies_about(b"PEXPIRETIME", b"string 8", b":5\r\n"), "database 2 key 'string 8' reads back as"),
-        (lies_about(b"TYPE", b"set 3", b"+none\r\n"), "database 2 key 'set 3' reads back as … b'none"),
-        (lies_about(b"SMEMBERS", b"set 3", b"*1\r\n$1\r\nx\r\n"), "database 2 key 'set 3' reads back as …"),
+        (lies_about(b"GET", b"string 7", b"-WRONGTYPE\r\n"), "database 1 key 'string 7' reads back as … b'-WRONG"),
+        (lies_about(b"PEXPIRETIME", b"set 3", b":-2\r\n"), "database 2 key 'set 3' reads back as … b'2"),
+        (lies_about(b"SCARD", b"set 3", b":5\r\n"), "database 2 key 'set 3' reads back as … b'5"),
+        (lies_about(b"SMISMEMBER", b"set 3", b"*4\r\n:1\r\n:1\r\n:0\r\n:1\r\n"), "key 'set 3' reads back as … b'0"),
+        (lies_about(b"SMEMBERS", b"long set", b"*1\r\n$1\r\nx\r\n"), "database 2 key 'long set' reads back as …"),
         (lies_about(b"SET", b"string 9", b"-OOM\r\n"), "database 0 key 'string 9' cannot be restored: b'-OOM"),
         (lies_about(b"SELECT", None, b"-ERR\r\n"), "database [12] key 'string [12]' cannot be restored"),
         (lies_about(b"DBSIZE", None, b":1000\r\n"), "number of keys in database 0 reads back as"),
@@ -296,7 +301,7 @@ def test_a_replica_that_had_keys_of_its_own_fails(world: World) -> None:
     ("lie", "message"),
     [
         (lies_about(b"GET", b"new", b"$1\r\nx\r\n"), "key 'new' reads back as"),
-        (lies_about(b"TYPE", b"string 2", b"+string\r\n"), "key 'string 2' reads back as"),
+        (lies_about(b"PEXPIRETIME", b"string 2", b":-1\r\n"), "key 'string 2' reads back as"),
         (lies_about(b"DEL", b"string 2", b"-READONLY\r\n"), "key 'string 2' cannot be restored"),
         (lies_about(b"FLUSHDB", None, b"-ERR\r\n"), "number of keys in database 0 cannot be restored"),
     ],

@@ -1,7 +1,7 @@
 """Batches: many rows' requests in one write, with what is expected of the replies.
 
-Rows are restored and proved in batches of some hundred KiB, long enough that a system call and a comparison of memory
-cost nothing for each row. This is the hot path of a rebuild: plain loops over plain tuples.
+Rows are restored and proved in batches long enough that a system call and a comparison of memory cost nothing for each
+row. This is the hot path of a rebuild: plain loops over plain tuples.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from .lane import FeedLane
 from .rows import Row
 
 # A batch is sent when it is this long, requests and replies together.
-BATCH_BYTES = 256 * KIB
+BATCH_BYTES = 128 * KIB
 # What a small request is said to weigh, so that a batch has no end of tiny rows.
 REQUEST_WEIGHT = 64
 

@@ -9,8 +9,9 @@ from ..trusted.limits import MIB
 from ..trusted.protocol import Scanner
 from ..trusted.protocols.redis.answers import DATABASES
 from ..trusted.protocols.redis.framing import ReplyScanner, encode_request
-from ..trusted.protocols.redis.state import absence, canonical_unit, kind_of, proof_of, restore_requests
-from ..trusted.protocols.redis.state_records import deadline_of
+from ..trusted.protocols.redis.state_proofs import FRAMES, absence, canonical_answer, proof_of
+from ..trusted.protocols.redis.state_records import deadline_of, kind_of
+from ..trusted.protocols.redis.state_restore import restore_requests
 from ..trusted.protocols.redis.values import OK, integer, is_error, value_end
 
 # How long a request of the keeper's becomes before it is split: far below what any service refuses.
@@ -71,7 +72,7 @@ class RedisState:
 
     databases = DATABASES
     acknowledgement = OK
-    proof_frames = 3
+    proof_frames = FRAMES
 
     def scanner(self) -> Scanner:
         """A new scanner of replies."""
@@ -112,7 +113,7 @@ class RedisState:
     def canonical(self, kind: int, unit: bytes) -> bytes:
         """What a replica told, in the one order for all."""
         try:
-            return canonical_unit(kind, unit)
+            return canonical_answer(kind, unit)
         except IndexError:
             raise ValueError("the reply ends early") from None
 

@@ -10,9 +10,7 @@ from quorate.trusted.changes import HASH, LIST, SET, STREAM, STRING, UNKNOWN, UN
 from quorate.trusted.protocols.redis.framing import ReplyScanner, encode_request
 from quorate.trusted.protocols.redis.state import (
     StateRead,
-    absence,
     canonical_unit,
-    proof_of,
     read_state,
     record_of,
     state_request,
@@ -64,21 +62,12 @@ def test_a_reply_becomes_a_record(kind: int, value: str, record: list[str], dead
     said = unit(kind, wire(value), deadline)
     wanted = encode_request([record[0].encode(), b"%d" % deadline, *[part.encode() for part in record[1:]]])
     assert record_of(kind, said) == (kind, wanted, True)
-    hint = UNKNOWN if kind in (STRING, LIST, ZSET) else kind
-    due = said if hint == UNKNOWN else canonical_unit(kind, said)
-    assert proof_of(b"k", wanted) == (state_request(b"k", kind)[0], due, hint)
 
 
 @pytest.mark.parametrize("kind", READS)
 def test_what_is_absent_is_known_whatever_was_asked(kind: int) -> None:
     value = b"" if kind == UNKNOWN else b"-ERR no such key\r\n" if kind == STREAM else b"*0\r\n"
     assert record_of(kind, b"+none\r\n:-2\r\n" + value) == (UNKNOWN, None, True)
-
-
-def test_absence_is_proved_by_type_and_deadline() -> None:
-    request, said = absence(b"k")
-    assert words(request) == READS[UNKNOWN]
-    assert record_of(UNKNOWN, said) == (UNKNOWN, None, True)
 
 
 @pytest.mark.parametrize("hint", READS)

@@ -4,8 +4,6 @@ One slot reads one key: its type, its deadline, and its value in the way that a 
 comes between. Values that have an order are compared byte for byte, and many such keys share one span; a set's or a
 hash's elements are sorted, a stream's are taken out of what servers tell beside them. What was agreed becomes a record
 (state_records.py). What is not of one of these kinds, or not told as expected, is unreadable.
-
-Reads are made in RESP2, where a score is the string that it is given as.
 """
 
 from typing import Final
@@ -13,40 +11,13 @@ from typing import Final
 from ...changes import HASH, LIST, SET, STREAM, STRING, UNKNOWN, UNREADABLE, ZSET, Change, Part
 from ...span import Span
 from .base import Transform
-from .order_free import Unordered
-from .state_records import LASTING_STRING, Content, encode_record, kind_of
-from .state_restore import restore_requests
-from .state_streams import flat, stream_of
+from .state_reads import DEADLINE, canonical_value, is_exact, value_request
+from .state_records import encode_record
 from .values import bulk, value_end
-
-__all__ = [
-    "StateRead",
-    "absence",
-    "canonical_unit",
-    "kind_of",
-    "proof_of",
-    "read_state",
-    "record_of",
-    "restore_requests",
-    "state_request",
-    "take_state",
-]
 
 PROTOCOL = 2
 
 _TYPE: Final = b"*2\r\n$4\r\nTYPE\r\n"
-_DEADLINE: Final = b"*2\r\n$11\r\nPEXPIRETIME\r\n"
-# How each kind is read: what stands before the key, and what after it.
-_READS: Final = {
-    UNKNOWN: (b"", b""),
-    STRING: (b"*2\r\n$3\r\nGET\r\n", b""),
-    LIST: (b"*4\r\n$6\r\nLRANGE\r\n", b"$1\r\n0\r\n$2\r\n-1\r\n"),
-    SET: (b"*2\r\n$8\r\nSMEMBERS\r\n", b""),
-    HASH: (b"*2\r\n$7\r\nHGETALL\r\n", b""),
-    ZSET: (b"*5\r\n$6\r\nZRANGE\r\n", b"$1\r\n0\r\n$2\r\n-1\r\n$10\r\nWITHSCORES\r\n"),
-    # Without a count it tells of ten entries only; 0 stands for all.
-    STREAM: (b"*6\r\n$5\r\nXINFO\r\n$6\r\nSTREAM\r\n", b"$4\r\nFULL\r\n$5\r\nCOUNT\r\n$1\r\n0\r\n"),
-}
 _ABSENT: Final = b"+none\r\n"
 _TYPES: Final = {
     STRING: b"+string\r\n",
@@ -58,8 +29,6 @@ _TYPES: Final = {
 }
 _KINDS = {name: kind for kind, name in _TYPES.items()}
 _PAIRED = frozenset((HASH, ZSET))
-# In place of a reply that tells of no stream.
-_NO_STREAM = b"-ERR quorate: this tells of no stream\r\n"
 
 
 # Asking.
@@ -69,9 +38,8 @@ def state_request(key: bytes, kind: int) -> tuple[bytes, int]:
     """What one state read of `key` sends on a lane, if it is of this kind, and how many reply frames that yields."""
     name = bulk(key)
     if kind == UNKNOWN:
-        return b"%b%b%b%b" % (_TYPE, name, _DEADLINE, name), 2
-    before, after = _READS[kind]
-    return b"%b%b%b%b%b%b%b" % (_TYPE, name, _DEADLINE, name, before, name, after), 3
+        return b"%b%b%b%b" % (_TYPE, name, DEADLINE, name), 2
+    return b"%b%b%b%b%b" % (_TYPE, name, DEADLINE, name, value_request(kind, name)), 3
 
 
 class StateRead(Transform):
@@ -90,11 +58,6 @@ class StateRead(Transform):
     def canonical(self, reply: bytes) -> bytes:
         """Type and deadline as they came, and the value in the one order that it has for all."""
         return reply if self.is_exact else canonical_unit(self._kind, reply)
-
-
-def is_exact(kind: int) -> bool:
-    """Whether correct replicas tell a value of this kind in the same bytes."""
-    return kind not in (SET, HASH, STREAM)
 
 
 def read_state(items: list[Change]) -> list[Span]:
@@ -160,17 +123,7 @@ def record_of(kind: int, unit: bytes) -> tuple[int, bytes | None, bool]:
 def canonical_unit(kind: int, unit: bytes) -> bytes:
     """The answer to a read of a set, a hash or a stream, with its value in canonical form."""
     start = value_end(unit, value_end(unit, 0))
-    value = unit[start:]
-    if kind == STREAM:
-        return unit if value.startswith(b"-") else unit[:start] + _canonical_stream(value)
-    return unit[:start] + Unordered(1 if kind == SET else 2).canonical(value)
-
-
-def _canonical_stream(value: bytes) -> bytes:
-    try:
-        return flat(stream_of(value))
-    except (ValueError, IndexError):
-        return _NO_STREAM
+    return unit[:start] + canonical_value(kind, unit[start:])
 
 
 def _told(hint: int, unit: bytes) -> tuple[int, bytes | None, bool]:
@@ -203,29 +156,3 @@ def _encoded(kind: int, deadline: bytes, unit: bytes, start: int) -> bytes | Non
     if not count or (kind in _PAIRED and count % 2):
         return None
     return encode_record(kind, deadline, count, unit[head + 2 :])
-
-
-# Proving.
-
-
-def proof_of(key: bytes, record: bytes) -> tuple[bytes, bytes, int]:
-    """How to prove that `key` is what `record` tells: the state read, the answer to it in canonical form, the kind.
-
-    The kind is `UNKNOWN` where a correct replica gives just this answer; else the answer has to be brought into
-    canonical form, for this kind.
-    """
-    if record.startswith(LASTING_STRING):
-        return state_request(key, STRING)[0], b"+string\r\n:-1\r\n%b" % record[len(LASTING_STRING) :], UNKNOWN
-    content = Content(record)
-    kind = content.kind
-    request = state_request(key, kind)[0]
-    type_name, deadline, body = _TYPES[kind], content.deadline, content.body
-    if kind == STRING:
-        return request, b"%b:%b\r\n%b" % (type_name, deadline, body), UNKNOWN
-    unit = b"%b:%b\r\n*%d\r\n%b" % (type_name, deadline, content.count, body)
-    return request, unit, UNKNOWN if is_exact(kind) else kind
-
-
-def absence(key: bytes) -> tuple[bytes, bytes]:
-    """How to prove that there is no `key`: the state read, and the answer to it."""
-    return state_request(key, UNKNOWN)[0], b"%b:-2\r\n" % _ABSENT
