@@ -38,7 +38,7 @@ def forgetful(replica: Replica, request: list[bytes], reply: bytes) -> bytes | N
 
 def other_type(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
     """Says that everything is a list."""
-    return b"+list\r\n" if request[0] == b"TYPE" else reply
+    return b"-WRONGTYPE it is a list\r\n" if request[0] == b"GET" else reply
 
 
 def refusing(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:

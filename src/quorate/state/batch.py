@@ -1,7 +1,7 @@
 """Batches: many rows' requests in one write, with what is expected of the replies.
 
-Rows are restored and proved in batches long enough that a system call and a comparison of memory cost nothing for each
-row. This is the hot path of a rebuild: plain loops over plain tuples.
+Rows are restored in batches, and each batch is read back while its bytes are at hand; long enough that a system call
+and a comparison of memory cost nothing for each row. This is the hot path of a rebuild: plain loops over plain tuples.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from .expectations import Acknowledgements, Exact, Expectation, Subject, Told, U
 from .lane import FeedLane
 from .rows import Row
 
-# A batch is sent when it is this long, requests and replies together.
+# A batch is sent when its rows are this long.
 BATCH_BYTES = 128 * KIB
 # What a small request is said to weigh, so that a batch has no end of tiny rows.
 REQUEST_WEIGHT = 64
@@ -27,47 +27,33 @@ class Batches:
         self._database = 0
 
     def restore(self, rows: Iterator[Row]) -> int:
-        """Have the replica take some more of the rows, whose keys are absent there. How many; 0 at the end."""
+        """Have the replica take some more of the rows, whose keys are absent there, and read them back.
+
+        How many; 0 at the end.
+        """
         dialect = self._dialect
         restore = dialect.restore
         requests: list[bytes] = []
         subjects: list[Subject] = []
+        taken: list[Row] = []
         replies = size = 0
-        for database, key, record in rows:
+        for row in rows:
+            database, key, record = row
             before = len(requests)
             if database != self._database:
                 requests.append(self._select(database)[0])
             requests += restore(key, record)
             asked = len(requests) - before
             subjects.append((database, key, asked))
+            taken.append(row)
             replies += asked
             size += len(record) + len(key) + REQUEST_WEIGHT
             if size >= BATCH_BYTES:
                 break
         if requests:
             self._lane.ask(b"".join(requests), [Acknowledgements(dialect, subjects, replies)])
-        return len(subjects)
-
-    def prove(self, rows: Iterable[Row]) -> int:
-        """Read some more of the rows back, each of which must be as it is here. How many; 0 at the end."""
-        proof = self._dialect.proof
-        run = _Run(self._dialect)
-        count = size = 0
-        for database, key, record in rows:
-            if database != self._database:
-                self._select_in(run, database, key)
-            request, unit, kind = proof(key, record)
-            if kind:
-                run.others.append(request)
-                run.units.append((database, key, kind, unit))
-            else:
-                run.foretell(request, unit, (database, key, len(unit)))
-            count += 1
-            size += len(request) + len(unit)
-            if size >= BATCH_BYTES:
-                break
-        run.send(self._lane)
-        return count
+            self._prove(taken)
+        return len(taken)
 
     def renew(self, cleared: Iterable[int], rows: list[tuple[int, bytes, bytes | None]]) -> None:
         """Empty the cleared databases, make these keys what their records say, or absent, and read them back."""
@@ -84,7 +70,8 @@ class Batches:
             subjects.append((database, key, len(requests) - before))
         if requests:
             self._lane.ask(b"".join(requests), [Acknowledgements(self._dialect, subjects, len(requests))])
-        self._prove_all(rows)
+        self._prove([(database, key, record) for database, key, record in rows if record is not None])
+        self._prove_absent([(database, key) for database, key, record in rows if record is None])
 
     def count(self, counts: dict[int, int]) -> None:
         """Have every database hold as many keys as are counted, or none."""
@@ -95,17 +82,27 @@ class Batches:
             run.foretell(request, reply, (database, None, len(reply)))
         run.send(self._lane)
 
-    def _prove_all(self, rows: list[tuple[int, bytes, bytes | None]]) -> None:
-        present = [(database, key, record) for database, key, record in rows if record is not None]
-        remaining = iter(present)
-        while self.prove(remaining):
-            pass
+    def _prove(self, rows: Iterable[Row]) -> None:
+        """Read these rows back, each of which must be as it is here."""
+        proof = self._dialect.proof
         run = _Run(self._dialect)
         for database, key, record in rows:
-            if record is None:
+            if database != self._database:
                 self._select_in(run, database, key)
-                request, reply = self._dialect.absence(key)
-                run.foretell(request, reply, (database, key, len(reply)))
+            request, unit, kind = proof(key, record)
+            if kind:
+                run.others.append(request)
+                run.units.append((database, key, kind, unit))
+            else:
+                run.foretell(request, unit, (database, key, len(unit)))
+        run.send(self._lane)
+
+    def _prove_absent(self, keys: Iterable[tuple[int, bytes]]) -> None:
+        run = _Run(self._dialect)
+        for database, key in keys:
+            self._select_in(run, database, key)
+            request, reply = self._dialect.absence(key)
+            run.foretell(request, reply, (database, key, len(reply)))
         run.send(self._lane)
 
     def _select(self, database: int) -> tuple[bytes, bytes]:

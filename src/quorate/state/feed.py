@@ -1,11 +1,11 @@
 """A feed: makes one shadow what the store is, proves it, and keeps it so until it is sealed.
 
-    RESTORING → PROVING → COUNTING → FOLLOWING → SEALING → SEALED
+    RESTORING → COUNTING → FOLLOWING → SEALING → SEALED
 
-From a snapshot of the last commit all rows are restored, read back and compared, and the keys of each database counted:
-the proof that the shadow is the state at that slot. What later commits change is marked, by key; the shadow then
-follows: each marked key is made absent, restored as it was last committed, and read back. When nothing is marked, the
-shadow is the last commit. A seal waits for that, and counts once more.
+From a snapshot of the last commit all rows are restored, read back and compared, and in the end the keys of each
+database counted: the proof that the shadow is the state at that slot. What later commits change is marked, by key; the
+shadow then follows: each marked key is made absent, restored as it was last committed, and read back. When nothing is
+marked, the shadow is the last commit. A seal waits for that, and counts once more.
 
 No commit may come between a seal and its end: there would be no slot of which the proof speaks.
 """
@@ -24,14 +24,13 @@ from .store import StateStore
 SILENCE_SECONDS_MAX = 10.0
 # A longer gap in the keeper's own attention is not held against a replica.
 ATTENTION_SECONDS_MAX = 1.0
-PROGRESS_ROWS = 20_000
+PROGRESS_ROWS = 10_000
 
 
 class Phase(Enum):
     """How far a feed has come."""
 
     RESTORING = "restoring"
-    PROVING = "proving"
     COUNTING = "counting"
     FOLLOWING = "following"
     SEALING = "sealing"
@@ -90,31 +89,24 @@ class Feed:
             return False
         if self.phase is Phase.FOLLOWING:
             return self._is_to_seal or len(self._marks) > 0
-        return self.phase in (Phase.RESTORING, Phase.PROVING)
+        return self.phase is Phase.RESTORING
 
     def work(self) -> None:
         """Do one slice: one batch. Raises `StateFault` when the store is damaged."""
         if self.phase is Phase.RESTORING:
-            self._advance(self._batches.restore(self._rows))
-        elif self.phase is Phase.PROVING:
-            self._advance(self._batches.prove(self._rows))
+            self._restore()
         elif len(self._marks):
             self._follow()
         else:
             self._batches.count(self._store.checkpoint.counts)
             self.phase = Phase.SEALING
 
-    def _advance(self, rows: int) -> None:
-        """So many more rows were asked for; none means that the phase is over."""
+    def _restore(self) -> None:
+        rows = self._batches.restore(self._rows)
         self._rows_done += rows
         if not rows or self._rows_done // PROGRESS_ROWS > (self._rows_done - rows) // PROGRESS_ROWS:
-            self._say(wire.Progressed(self.number, self._rows_done, 2 * self._snapshot.rows_total))
-        if rows:
-            return
-        if self.phase is Phase.RESTORING:
-            self._rows = self._snapshot.rows_again()
-            self.phase = Phase.PROVING
-        else:
+            self._say(wire.Progressed(self.number, self._rows_done, self._snapshot.rows_total))
+        if not rows:
             self._batches.count(self._snapshot.counts)
             self.phase = Phase.COUNTING
 

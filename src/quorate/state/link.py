@@ -43,8 +43,8 @@ class LoadedState:
 class Feeding:
     """One feed as the coordinator sees it.
 
-    `rows_done` of `rows_total` are restored or proved. `slot` is the checkpoint that the replica was last proved to be
-    (0: none yet), and `lag` how many changed keys are not proved on it yet. `fault` says why it is over.
+    `rows_done` of `rows_total` are restored, and asked for again. `slot` is the checkpoint that the replica was last
+    proved to be (0: none yet), and `lag` how many changed keys are not proved on it yet. `fault` says why it is over.
     """
 
     def __init__(self) -> None:

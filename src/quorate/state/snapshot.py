@@ -10,7 +10,6 @@ from .rows import DIGEST_MODULUS, Row, RowDigest, Total, counts_of, damaged_row
 from .store_file import guarding
 
 _ROWS = "SELECT database, key, record, digest FROM row"
-_ROWS_ALONE = "SELECT database, key, record FROM row"
 
 
 class Snapshot:
@@ -61,12 +60,6 @@ class Snapshot:
                 yield database, key, record
         _add(found, database_before, count, digest_sum)
         self._check_totals(found)
-
-    def rows_again(self) -> Iterator[Row]:
-        """Every row once more, in the same order, unchecked: for who has read `rows` to the end."""
-        with guarding(self._path):
-            for row in self._connection.execute(_ROWS_ALONE):  # noqa: UP028 - `yield from` would close the cursor, too late
-                yield row
 
     def _check_totals(self, found: dict[int, Total]) -> None:
         for database in sorted(self._totals.keys() | found.keys()):

@@ -120,7 +120,7 @@ class Miscounted(NamedTuple):
 
 
 class Progressed(NamedTuple):
-    """So much of a feed's bulk is done; a row counts when it is restored and again when it is proved."""
+    """So many rows of a feed's bulk are restored, and asked for again."""
 
     feed: int
     done: int
