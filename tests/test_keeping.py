@@ -201,6 +201,31 @@ def test_who_is_to_be_sealed_when_the_keeper_ends_before_its_commit_is_told() ->
     play(scene)
 
 
+def test_a_keeper_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it was doing; and what nobody kept meanwhile is kept by the next one."""
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.01)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            keeping = stage.cell.keeping
+            await keeping.checkpoint(is_urgent=True)
+            hanging = keeping.keeper()
+            os.kill(hanging.pid, signal.SIGSTOP)
+            await stage.ask("SET", "other", "value")
+            waiting = asyncio.ensure_future(keeping.checkpoint(is_urgent=True))
+            monkeypatch.setattr("quorate.keeping.ANSWER_SECONDS_MAX", 0.01)
+            with pytest.raises(StateFault, match="the keeper of the state store does not answer"):
+                await waiting
+            monkeypatch.undo()
+            await stage.until(lambda: keeping.has_keeper, "there is another keeper")
+            assert keeping.keeper() is not hanging
+            await keeping.checkpoint(is_urgent=True)
+            assert sorted(await kept_names(stage)) == [b"key", b"other"]
+
+    play(scene)
+
+
 def test_a_key_that_one_replica_lost_is_found_out_by_its_number() -> None:
     async def scene(directory: Path) -> None:
         async with staged(document(), directory) as stage:

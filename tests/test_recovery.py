@@ -3,12 +3,16 @@
 import asyncio
 import os
 import signal
+import socket
+import time
 from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 from unittest.mock import AsyncMock, Mock, patch
 
 import pytest
 
+from quorate import boot, rebuild
 from quorate.domains.port import Ended
 from quorate.facts import RebuildBegan, RebuildDone, RebuildFailed, RebuildPostponed, StateLost
 from quorate.trusted.errors import OperatorFault
@@ -112,6 +116,39 @@ def test_who_watches_is_told_that_a_checkpoint_is_waited_for(monkeypatch: pytest
             monkeypatch.setattr("quorate.keeping.BACKLOG_BYTES_MAX", 10_000_000)
             await asked
             assert told[-1] in ("catching_up", "verified")
+
+    play(scene)
+
+
+def test_a_replica_that_is_lost_waits_for_no_rebuild_that_was_only_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planned shadow's kernel takes for ever; and who is lost during its own rebuild was away only since."""
+    may_boot = asyncio.Event()
+
+    async def slow(name: str, *arguments: Any) -> socket.socket:
+        if name == "b":
+            await may_boot.wait()
+        return await boot.boot(name, *arguments)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            monkeypatch.setattr(rebuild, "boot", slow)
+            asked_at = time.monotonic()
+            asked = asyncio.ensure_future(stage.cell.recover(["b"], None, no_progress))
+            await stage.until(lambda: stage.told(RebuildBegan), "the planned one is under way")
+            stage.current()[2].domain.crash(1)
+            await rebuilt(stage, 1)
+            assert [fact.replica for fact in stage.told(RebuildDone)] == ["c"]
+            lost_at = time.monotonic()
+            stage.current()[1].domain.crash(1)
+            await stage.until(lambda: stage.cell.core.roles[1] is Role.CONVICTED, "it is lost")
+            may_boot.set()
+            await asked
+            life = stage.cell.seats[1].life
+            assert life.last_recovery_seconds is not None
+            assert life.last_recovery_seconds < time.monotonic() - lost_at
+            assert asked_at < life.born_at < lost_at
+            await stage.agreed()
 
     play(scene)
 

@@ -133,6 +133,7 @@ class Cell:
         self._begin(self._measure())
         self._begin(self.keeping.run())
         self._begin(self.keeping.scrub())
+        self._begin(self.keeping.watch())
         self._begin(self.recovery.run())
         self.revival.is_armed = True
 

@@ -29,6 +29,8 @@ RENEWAL_SECONDS_MAX = 60.0
 # How long a revival waits for another keeper, and for one that has not done yet what it was told.
 KEPT_SECONDS_MAX = 15.0
 SETTLE_SECONDS_MAX = 30.0
+# Who says nothing for so long hangs. The commit of much state takes its time on a slow disk, and nothing is said then.
+ANSWER_SECONDS_MAX = 120.0
 
 StartKeeper = Callable[[], Awaitable[Keeper]]
 
@@ -273,6 +275,24 @@ class StateKeeping:
             after = page[-1][:2] if page else None
             for database, key, kind in page:
                 self._core.changes.keep(database, key, kind)
+
+    async def watch(self) -> None:
+        """End a keeper that hangs: what waits for it, in the end all clients, would wait for ever."""
+        while True:
+            await asyncio.sleep(SCRUB_SECONDS)
+            keeper = self._keeper
+            if keeper is None:
+                continue
+            asked = asyncio.ensure_future(keeper.page(None, 1))
+            try:
+                await asyncio.wait({asked}, timeout=ANSWER_SECONDS_MAX)
+                # Where it was we who stood still, the answer has only to be read.
+                await asyncio.sleep(TICK_SECONDS)
+                if not asked.done():
+                    keeper.give_up()
+            finally:
+                asked.cancel()
+                await asyncio.gather(asked, return_exceptions=True)
 
     async def stop(self) -> None:
         """End the keeper."""

@@ -53,6 +53,8 @@ class Recovery:
         self._watchers: dict[int, Progress] = {}
         self._asked: dict[int, asyncio.Future[None]] = {}
         self._lost_at: dict[int, float] = {}
+        # When what is to be in a seat next was begun.
+        self._begun_at: dict[int, float] = {}
         # Which variants came to nothing since a seat's last rebuild; all of them begin anew when all have.
         self._failed_as: list[set[str]] = [set() for _ in config.replicas]
         recovery = config.recovery
@@ -145,7 +147,7 @@ class Recovery:
     async def _rebuild(self, rebuild: Rebuild) -> None:
         seat = self.seats[rebuild.seat]
         variant = self._variant(seat, rebuild.why)
-        began_at = self._lost_at.get(seat.index, time.monotonic())
+        began_at = self._begun_at[seat.index] = time.monotonic()
         self._on_fact(RebuildBegan(seat.replica.name, variant.name, rebuild.why.value))
         reason = "an error of the cell's own, see its log"
         try:
@@ -162,7 +164,7 @@ class Recovery:
         except Exception as error:  # noqa: BLE001 - a bug of ours costs this rebuild, not the replicas that serve
             asyncio.get_running_loop().call_exception_handler({"message": "a rebuild broke", "exception": error})
         else:
-            self._done(seat, variant, time.monotonic() - began_at, rebuild.why in PLANNED)
+            self._done(seat, variant, began_at, rebuild.why in PLANNED)
         finally:
             if self._schedule.running(seat.index) is not None:
                 self._failed(seat, variant, reason)
@@ -200,6 +202,7 @@ class Recovery:
             return None
         failed = self._failed_as[seat.index]
         variant = self._config.variants[min(untried, key=lambda name: (name in failed, name in taken))]
+        self._begun_at[seat.index] = time.monotonic()
         return variant, self._rebuilder.domain(seat, variant)
 
     def came_to_nothing(self, seat: Seat, reason: str) -> None:
@@ -219,7 +222,7 @@ class Recovery:
         for seat in self.seats:
             if self._core.roles[seat.index] is Role.VOTING:
                 self._schedule.began(Rebuild(seat.index, Strategy.SHADOW, Why.CRASHED))
-                self._done(seat, seat.variant, time.monotonic() - self._lost_at.get(seat.index, time.monotonic()))
+                self._done(seat, seat.variant, time.monotonic())
         self._is_paused = self._is_over = False
         self._changed.set()
 
@@ -246,13 +249,17 @@ class Recovery:
         seat.life.failures += 1
         self._on_fact(RebuildFailed(seat.replica.name, variant.name, reason))
 
-    def _done(self, seat: Seat, variant: Variant, seconds: float, is_planned: bool = False) -> None:
+    def _done(self, seat: Seat, variant: Variant, began_at: float, is_planned: bool = False) -> None:
+        """Another replica votes in this seat. It took as long as nobody did, or else since its rebuild began."""
         self._schedule.succeeded(seat.index, self._shell.clock.now())
         self._failed_as[seat.index].clear()
         life = seat.life
         life.rebuilds += 1
-        life.born_at = life.last_rebuild_at = time.monotonic()
-        if self._lost_at.pop(seat.index, None) is not None:
+        now = life.last_rebuild_at = time.monotonic()
+        life.born_at = self._begun_at.pop(seat.index, now)
+        lost_at = self._lost_at.pop(seat.index, None)
+        seconds = now - (began_at if lost_at is None else lost_at)
+        if lost_at is not None:
             life.last_recovery_seconds = seconds
         self._on_fact(RebuildDone(seat.replica.name, variant.name, seconds, is_planned))
         asked = self._asked.pop(seat.index, None)

@@ -24,6 +24,8 @@ def test_each_strategy_is_configured(letter: str, tmp_path: Path) -> None:
     assert config.recovery.reactive == (letter != "A")
     assert config.every_ns() == [0 if letter == "A" else 5 * NS] * 3
     assert config.limits.silence_ns_max == NS
+    # In A what is not decided is never given up within a run, the longest of which lasts as long as the paper's.
+    assert (config.limits.decision_ns_max > 1_800 * NS) == (letter == "A")
     assert config.cell.drills
     assert {replica.domain for replica in config.replicas} == {"sandbox"}
 

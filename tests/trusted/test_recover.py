@@ -10,6 +10,7 @@ from quorate.trusted.errors import BrokenInvariant
 from quorate.trusted.messages import Role
 from quorate.trusted.recover import (
     FOLLOWING,
+    PLANNED,
     RETRY_NS_FIRST,
     STEADY_WAITS,
     Postponed,
@@ -203,15 +204,30 @@ def test_a_loss_during_a_planned_shadow_is_made_good_by_it() -> None:
     assert plan.due(START + EVERY // 3 + 2, ALL) == []
 
 
-def test_a_loss_during_another_s_rebuild_waits_for_it_and_nothing_overtakes() -> None:
-    plan = schedule()
+@pytest.mark.parametrize("strategy", [Strategy.SHADOW, Strategy.RESTART])
+def test_a_loss_waits_for_no_planned_rebuild_and_nothing_overtakes(strategy: Strategy) -> None:
+    plan = schedule(strategy=strategy)
     now = START + EVERY
     assert begun(plan, now, ALL)[0].seat == 0
     plan.lost(2, Why.CONVICTED, now)
     plan.ask(1, Strategy.SHADOW_ALL, now)
+    assert begun(plan, now, without(2)) == [Rebuild(2, strategy, Why.CONVICTED)]
     assert plan.due(now, without(2)) == []
     plan.failed(0, now)
-    assert begun(plan, now, without(2)) == [Rebuild(2, Strategy.SHADOW, Why.CONVICTED)]
+    assert plan.due(now, without(2)) == []
+    plan.succeeded(2, now)
+    assert begun(plan, now, ALL) == [Rebuild(1, Strategy.SHADOW_ALL, Why.ASKED)]
+
+
+def test_a_loss_waits_for_that_of_another_seat() -> None:
+    plan = schedule(f=2)
+    voting = [True, True, True, False, False]
+    plan.lost(3, Why.CONVICTED, START)
+    plan.lost(4, Why.CRASHED, START)
+    assert begun(plan, START, voting) == [Rebuild(3, Strategy.SHADOW, Why.CONVICTED)]
+    assert plan.due(START, voting) == []
+    plan.succeeded(3, START)
+    assert begun(plan, START, voting) == [Rebuild(4, Strategy.SHADOW, Why.CRASHED)]
 
 
 def test_without_reaction_the_lost_wait_for_their_turn() -> None:
@@ -446,8 +462,10 @@ class World:
             self.running[rebuild.seat] = rebuild
 
     def check_turn(self, rebuild: Rebuild) -> None:
-        together = [rebuild, *self.running.values()]
-        assert len(together) == 1 or {each.strategy for each in together} == {Strategy.SHADOW_ALL}
+        others = list(self.running.values())
+        is_loss_beside_plans = rebuild.why not in PLANNED and all(other.why in PLANNED for other in others)
+        are_all_at_once = {each.strategy for each in (rebuild, *others)} == {Strategy.SHADOW_ALL}
+        assert not others or is_loss_beside_plans or are_all_at_once
 
     def end(self, place: int, is_success: bool) -> None:
         if self.running:

@@ -7,15 +7,22 @@ from .configuration import Document, as_toml, document
 from .vmfit_schedule import STRATEGIES, Schedule
 
 NS = 1_000_000_000
+# Longer than any run: what two replicas do not decide is waited for.
+NEVER_NS = 24 * 3_600 * NS
 MIB = 1024 * 1024
 
 
 def counter(letter: str, schedule: Schedule) -> str:
-    """The counter service of examples/counter.toml under the paper's strategy A, B, C or D."""
+    """The counter service of examples/counter.toml under the paper's strategy A, B, C or D.
+
+    In A nothing is recovered at all: the cell does not begin anew either, as it would once a write is given up.
+    """
     changed = document("counter.toml")
     strategy = STRATEGIES[letter]
     recovery = {"strategy": strategy, "reactive": strategy != "none"}
-    if strategy != "none":
+    if strategy == "none":
+        changed["limits"] = changed.get("limits", {}) | {"decision_ns_max": NEVER_NS}
+    else:
         recovery["every"] = f"{schedule.every_seconds}s"
     changed["recovery"] = recovery
     return as_toml(_drilled(changed, schedule.silence_seconds))

@@ -208,7 +208,8 @@ class Service:
     def _noticed_replica(
         self, notice: Dissented | Convicted | Retired | Spared | ShadowFailed | Seated, seat: Seat
     ) -> None:
-        name, variant = seat.replica.name, seat.variant.name
+        shadow = self.cell.rebuilder.shadows.get(notice.seat) if isinstance(notice, ShadowFailed) else None
+        name, variant = seat.replica.name, (shadow or seat).variant.name
         if isinstance(notice, Dissented):
             self._evidence.record_dissent(notice, name, variant)
             _log.warning("dissent", replica=name, variant=variant, slot=notice.slot)

@@ -3,7 +3,8 @@
 Rules:
 - No role of a replica changes but as the table has it; another replica in a seat begins another life.
 - A seat that lost its replica comes first, then what the operator asked for, then what is due (VM-FIT, section 2.4).
-- Shadows and restarts happen one at a time; `shadow-all` rebuilds all that is wanted at once.
+- Shadows and restarts happen one at a time; `shadow-all` rebuilds all that is wanted at once. A seat that lost its
+  replica does not wait for a rebuild that is only planned, or asked for.
 - A restart costs a vote while it lasts. None begins that would leave fewer than f+1 voters; that is said instead.
 - A rebuild that fails is tried again with the replica's next variant, after a wait that doubles up to a bound.
 
@@ -300,7 +301,9 @@ class Schedule:
 
 
 def _may_begin_beside(rebuild: Rebuild, others: list[Rebuild]) -> bool:
-    """Only rebuilds of all replicas at once are under way beside each other."""
+    """Only rebuilds of all replicas at once are under way beside each other; but a loss waits for no plan."""
+    if rebuild.why not in PLANNED and all(other.why in PLANNED for other in others):
+        return True
     if not others:
         return True
     return rebuild.strategy is Strategy.SHADOW_ALL and all(other.strategy is Strategy.SHADOW_ALL for other in others)
