@@ -14,6 +14,7 @@ import uvloop
 
 from quorate import assemble, boot
 from quorate.config import Config
+from quorate.domains.port import Ended
 from quorate.facts import JournalLost
 from quorate.trusted.errors import BrokenInvariant, OperatorFault
 from quorate.trusted.journal import JournalFault
@@ -130,6 +131,32 @@ def test_whatever_fails_at_the_end_all_the_rest_of_it_is_done(step: str) -> None
             assert not any(replica.domain.running for replica in stage.replicas)
             assert not (directory / "state" / "domains").exists()
             assert cell.keeping.has_keeper is (step == "keeping.stop")
+
+    play(scene)
+
+
+def test_who_was_replaced_and_has_not_ended_is_ended_with_the_cell() -> None:
+    """Its end is under way, and waits for something, when the cell is stopped."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            seat, old = stage.cell.seats[1], stage.replicas[1].domain
+            kill = old.kill
+            begun = asyncio.Event()
+
+            async def hanging() -> Ended:
+                begun.set()
+                await asyncio.Event().wait()
+                return await kill()
+
+            with patch.object(old, "kill", hanging):
+                await stage.cell.recover(["b"], None, lambda *_: None)
+                await begun.wait()
+            assert seat.retiring == [old]
+            await stage.stop()
+            assert not old.running
+            assert not any(replica.domain.running for replica in stage.replicas)
 
     play(scene)
 

@@ -245,6 +245,8 @@ def test_status_of_a_cell_that_keeps_nothing(quorate: Command, cell: FakeCell) -
     assert isinstance(cell.status, dict)
     cell.status |= {"checkpoint": {"slot": 0}, "journal": {"sync": "off"}}
     assert "no checkpoint yet; journal off; exposed for 10 min" in quorate("status", "--cell", cell.name).out
+    cell.status["checkpoint"] = {"slot": 7}
+    assert "checkpoint at slot 7, from before the start; journal off" in quorate("status", "--cell", cell.name).out
 
 
 def test_status_json_is_what_the_cell_said(quorate: Command, cell: FakeCell) -> None:

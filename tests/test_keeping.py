@@ -46,6 +46,21 @@ def test_checkpoints_come_after_slots_or_after_time(every: int | str) -> None:
     play(scene)
 
 
+def test_the_checkpoint_that_a_cell_starts_from_is_its_newest() -> None:
+    """How old it is nobody knows."""
+    wanted = document() | {"journal": {"sync": "always"}}
+
+    async def scene(directory: Path) -> None:
+        async with staged(wanted, directory) as stage:
+            await stage.ask("SET", "key", "value")
+            slot = await stage.cell.keeping.checkpoint(is_urgent=True)
+        async with staged(wanted, directory) as stage:
+            keeping = stage.cell.keeping
+            assert (keeping.checkpoint_slot, keeping.checkpoint_at) == (slot, None)
+
+    play(scene)
+
+
 def test_what_waits_for_a_checkpoint_is_told_its_slot() -> None:
     async def scene(directory: Path) -> None:
         async with staged(document(), directory) as stage:

@@ -14,8 +14,8 @@ from quorate import boot, rebuild
 from quorate.domains.make import UIDS_MAX
 from quorate.facts import RebuildDone, RebuildFailed, StateRegained
 from quorate.rebuild import RebuildFault
-from quorate.state.faults import StateFault
-from quorate.state.link import Keeper
+from quorate.state.faults import FeedFault, StateFault
+from quorate.state.link import Feeding, Keeper
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.messages import Convicted, Role
 from quorate.trusted.shell import Lane
@@ -321,5 +321,113 @@ def test_a_keeper_that_ends_in_the_turn_in_which_it_said_sealed_costs_the_shadow
             await stage.cell.recover(["b"], None, no_progress)
             assert not stage.cell.is_broken
             await stage.agreed()
+
+    play(scene)
+
+
+def test_a_keeper_that_ends_in_the_turn_in_which_it_said_fed_costs_the_shadow_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever was told that it ended counted the shadow among those that are restored, and so told it nothing."""
+    monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.01)
+    feed = Keeper.feed
+
+    async def last_words(keeper: Keeper, *arguments: Any) -> int:
+        slot = await feed(keeper, *arguments)
+        keeper._break(StateFault("its disk is full"))
+        keeper._child.signal(signal.SIGKILL)
+        return slot
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await filled(stage)
+            keeping = stage.cell.keeping
+            told = pytest.raises(OperatorFault, match="replica b was not rebuilt: its disk is full")
+            with patch.object(Keeper, "feed", last_words), told:
+                await stage.cell.recover(["b"], None, no_progress)
+            assert stage.cell.rebuilder.shadows == {} == stage.cell.shell.shadows
+            await stage.until(lambda: keeping.has_keeper and not keeping.is_lost, "state is kept again")
+            await stage.cell.recover(["b"], None, no_progress)
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_a_shadow_is_kept_for_once_it_holds_what_changed_while_it_was_fed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else all of that would have to be made on it while the store stands still, and what clients ask is kept."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await filled(stage)
+            keeping, shell = stage.cell.keeping, stage.cell.shell
+            feed, begin = Keeper.feed, shell.begin
+            lacked: list[int] = []
+
+            async def fed(keeper: Keeper, *arguments: Any) -> int:
+                slot = await feed(keeper, *arguments)
+                for number in range(MANY):
+                    await stage.ask("SET", f"key{number}", "another")
+                return slot
+
+            def begun(lane: Lane, seat: int) -> None:
+                (feeding,) = keeping.keeper().feeds.values()
+                lacked.append(stage.cell.core.changes.count + feeding.lag)
+                begin(lane, seat)
+
+            monkeypatch.setattr(shell, "begin", begun)
+            with patch.object(Keeper, "feed", fed):
+                await stage.cell.recover(["b"], None, no_progress)
+            assert lacked == [0]
+            await stage.agreed()
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("left", "rounds"),
+    [
+        ([0], 1),
+        ([90_000, 40_000, 20_000, 1_000], 4),
+        ([90_000, 40_000, 39_000], 3),
+        ([90_000, 95_000], 2),
+        ([90_000 // 2**number for number in range(rebuild.FOLLOW_ROUNDS_MAX + 1)], rebuild.FOLLOW_ROUNDS_MAX),
+    ],
+)
+def test_checkpoints_are_made_until_one_leaves_little_or_not_less_than_before(
+    left: list[int], rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(rebuild, "FOLLOW_KEYS_MAX", 1_000 if min(left) in (0, 1_000) else 0)
+
+    async def scene(directory: Path) -> None:
+        feeding, rests = Feeding(), list(left)
+
+        async def checkpoint(is_urgent: bool) -> int:
+            assert is_urgent
+            assert feeding.lag == 0, "what the last one left is done first"
+            feeding.lag = rests.pop(0)
+            asyncio.get_running_loop().call_soon(setattr, feeding, "lag", 0)
+            return 1
+
+        async with staged(document(), directory) as stage:
+            with patch.object(stage.cell.keeping, "checkpoint", checkpoint):
+                await stage.cell.rebuilder._follow(feeding)
+            assert len(left) - len(rests) == rounds
+
+    play(scene)
+
+
+def test_a_replica_that_fails_while_it_follows_is_not_waited_for() -> None:
+    async def scene(directory: Path) -> None:
+        feeding = Feeding()
+
+        async def checkpoint(is_urgent: bool) -> int:
+            feeding.lag = MANY
+            feeding.ended(FeedFault("it hangs", is_replicas=True))
+            return 1
+
+        async with staged(document(), directory) as stage:
+            with patch.object(stage.cell.keeping, "checkpoint", checkpoint), pytest.raises(FeedFault, match="it hangs"):
+                await stage.cell.rebuilder._follow(feeding)
 
     play(scene)

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +19,7 @@ from quorate.trusted.errors import OperatorFault
 from quorate.trusted.journal import Entry
 from quorate.trusted.messages import Cause, Retired, Role
 from quorate.trusted.protocols.redis.framing import encode_request
+from quorate.trusted.shell import Shell
 from quorate.trusted.tombstones import Tombstones
 from tests.cell.bare import KIB, SECOND_NS, SLOW, SlowLane
 from tests.cell.inside import Part, Replica, Stage, document, play, staged
@@ -137,6 +139,29 @@ def test_a_start_that_has_much_to_read_lets_the_keeper_take_it(monkeypatch: pyte
     play(scene)
 
 
+def test_nobody_is_served_before_it_is_known_when_all_keys_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where there can be no checkpoint, because one key, which is found out first, cannot be read."""
+    listen, were_unread = Shell.listen, list[bool]()
+
+    async def listening(shell: Shell, listener: socket.socket) -> None:
+        were_unread.append(shell.core.changes.count > 0 or shell.core.sweep.is_wanted)
+        await listen(shell, listener)
+
+    monkeypatch.setattr(Shell, "listen", listening)
+
+    async def scene(directory: Path) -> None:
+        wanted = document(reply_bytes_max=4_096, unordered_bytes_max=4_096) | {"journal": {"sync": "always"}}
+        async with staged(wanted, directory) as stage:
+            await stage.ask("RPUSH", "long", *["x" * 1_000] * 5)
+            for number in range(200):
+                await stage.ask("SET", number, "value", "PX", 600_000)
+        async with staged(wanted, directory) as stage:
+            assert list(stage.cell.core.sweep.unreadable) == [(0, b"long")]
+        assert were_unread == [False, False]
+
+    play(scene)
+
+
 def test_replicas_that_are_lost_during_the_first_checkpoint_begin_anew() -> None:
     """It is waited for before clients are served, and what is lost meanwhile is seen to all the same."""
 
@@ -153,6 +178,7 @@ def test_replicas_that_are_lost_during_the_first_checkpoint_begin_anew() -> None
 
         async with staged(durable(), directory, one=frail, two=frail, three=frail) as stage:
             assert len(died) >= 2
+            await stage.until(lambda: stage.told(RevivalEnded), "all began anew")
             assert [fact.reason for fact in stage.told(RevivalEnded)] == [""]
             assert await stage.ask("INCR", "counter") == 2
             await stage.agreed()

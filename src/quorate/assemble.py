@@ -36,7 +36,6 @@ from .refill import Refill
 from .revival import Revival
 from .seats import Seat
 from .state import dialects
-from .state.faults import StateFault
 from .state.link import Keeper
 from .trusted.connection import Connection
 from .trusted.coordinator import Coordinator
@@ -120,8 +119,7 @@ class Cell:
             self._begin_all()
             if has_replayed:
                 # Else all would be executed again at the next start too. What cannot be read is said, and served.
-                with suppress(StateFault):
-                    await self.keeping.checkpoint(is_urgent=True)
+                await self.keeping.read()
         except BaseException:
             await self.stop()
             raise
@@ -315,7 +313,7 @@ class Cell:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _kill_all(self) -> None:
-        domains = [seat.domain for seat in self.seats]
+        domains = [domain for seat in self.seats for domain in (seat.domain, *seat.retiring)]
         domains += [shadow.domain for shadow in self.rebuilder.shadows.values()]
         await asyncio.gather(*(domain.kill() for domain in domains), return_exceptions=True)
         shutil.rmtree(self._directory, ignore_errors=True)

@@ -9,6 +9,7 @@ nothing is believed but its last checkpoint, and that only until the next one.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from .state.faults import StateFault
 from .state.link import Keeper
@@ -70,6 +71,7 @@ class StateKeeping:
         """Have `start` start the keeper of so many databases, and others after it. Raises as `start` for the first."""
         keeper = await start()
         self._start, self._databases = start, databases
+        self.checkpoint_slot = keeper.checkpoint.slot
         self.attach(keeper)
         return keeper
 
@@ -193,6 +195,20 @@ class StateKeeping:
         self._core.checkpoint_wanted(is_urgent, self._shell.now())
         self._shell.schedule()
         return await waiter
+
+    async def read(self) -> None:
+        """Have all read that has changed, as a checkpoint where there can be one.
+
+        Until then nobody knows when the keys end that were written again, or were not.
+        """
+        with suppress(StateFault):
+            await self.checkpoint(is_urgent=True)
+            return
+        # Something cannot be read, and whoever waits is told at once; what else there is is read all the same.
+        while True:
+            if self._keeper is None or not self._core.sweep.is_wanted:
+                return
+            await asyncio.sleep(BACKLOG_POLL_SECONDS)
 
     def refused(self, reason: str) -> None:
         """There is no checkpoint, for this reason: whoever waits for one is told."""

@@ -5,6 +5,7 @@ killed, its lane closed, and the seat is as it was.
 """
 
 import asyncio
+import math
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -17,7 +18,7 @@ from .domains.port import Domain
 from .keeping import StateKeeping
 from .seats import Seat
 from .state.faults import FeedFault, StateFault
-from .state.link import Keeper
+from .state.link import Feeding, Keeper
 from .trusted.errors import OperatorFault
 from .trusted.messages import Role
 from .trusted.protocol import Protocol
@@ -26,6 +27,11 @@ from .trusted.shell import Lane, Shell
 
 REBUILD_SECONDS_MAX = 600.0
 PROGRESS_SECONDS = 0.1
+# Checkpoints are made for a shadow that follows until one leaves so few changed keys, or more than this share of those
+# that the one before left; but no more than so many.
+FOLLOW_KEYS_MAX = 1_024
+FOLLOW_SHRINK = 0.75
+FOLLOW_ROUNDS_MAX = 8
 # Who watches is told of a wait that is longer.
 PATIENCE_SECONDS = 1.0
 
@@ -136,6 +142,7 @@ class Rebuilder:
             keeper = self._keeping.keeper()
             undo.pop_all()
         await self._feed(shadow, keeper, feed_socket)
+        await self._follow(keeper.feeds[shadow.feed])
         shadow.become(Role.CATCHING_UP)
         shadow.tell()
         self._shell.begin(shadow.lane, shadow.seat.index)
@@ -161,6 +168,25 @@ class Rebuilder:
             await feeding
         finally:
             feeding.cancel()
+
+    async def _follow(self, feeding: Feeding) -> None:
+        """What the replica lacks is made less and less: all that the last checkpoint leaves is kept for it in memory.
+
+        Clients change more while a longer round lasts, so each is shorter: unless they are as fast as the replica, and
+        then more rounds would not help.
+        """
+        keys_max = math.inf
+        for _ in range(FOLLOW_ROUNDS_MAX):
+            await self._keeping.checkpoint(is_urgent=True)
+            keys = feeding.lag
+            while feeding.lag and feeding.fault is None:  # noqa: ASYNC110 - the keeper tells numbers, not events
+                await asyncio.sleep(PROGRESS_SECONDS)
+            if feeding.fault is not None:
+                # Perhaps the keeper ended as it said that the replica was fed, and there is another by now.
+                raise feeding.fault
+            if keys <= FOLLOW_KEYS_MAX or keys > keys_max:
+                return
+            keys_max = keys * FOLLOW_SHRINK
 
     async def seal(self, shadows: list[Shadow]) -> None:
         """The state store stands still at a checkpoint: each shadow that holds exactly this state goes on from it."""

@@ -9,13 +9,12 @@ that fails too, the cell is lost: it halts, or answers errors and tries again, a
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 
 from .facts import Fact, RevivalBegan, RevivalEnded
 from .journaling import Journaling
 from .keeping import StateKeeping
 from .recovery import Recovery, end
-from .refill import Refill
+from .refill import Newcomer, Refill
 from .restart import Disagreement
 from .state.faults import StateFault
 from .state.rows import name_of
@@ -136,25 +135,27 @@ class Revival:
                 return
             await asyncio.sleep(seconds)
             seconds = min(2 * seconds, LOST_SECONDS_MAX)
+        self._core.is_unread = True
         self._core.resume(self._shell.now())
         self._recovery.go_on()
         self.count += 1
-        self._on_fact(RevivalEnded(time.monotonic() - began_at))
-        self._ended_at = time.monotonic()
         self._is_busy = False
         self._shell.schedule()
-        with suppress(StateFault):
-            await self._keeping.checkpoint(is_urgent=True)
+        await self._keeping.read()
+        if self._is_busy:
+            return  # they begin anew once more, and that is not the end of it
+        self._core.is_unread = False
+        self._core.resume(self._shell.now())
+        self._shell.schedule()
+        self._ended_at = time.monotonic()
+        self._on_fact(RevivalEnded(self._ended_at - began_at))
 
     async def _try(self) -> str:
         """Begin all replicas anew. Why that cannot be, or nothing. A cell that is lost answers errors till the end."""
         try:
             async with asyncio.timeout(REVIVAL_SECONDS_MAX):
                 self._journaling.require()
-                # Whoever settles may come to end the keeper.
-                await self._keeping.settle()
-                await self._keeping.kept()
-                newcomers = await self._refill.prepare()
+                newcomers = await self._prepare()
                 if not self._core.is_suspended:
                     self._core.suspend(self._shell.now())
                 await self._refill.take_seats(newcomers)
@@ -163,8 +164,22 @@ class Revival:
             return str(error) or "it took too long"
         return ""
 
+    async def _prepare(self) -> list[Newcomer]:
+        """New replicas with the last checkpoint. Where the keeper ends meanwhile, the next one fills them."""
+        while True:
+            # Whoever settles may come to end the keeper.
+            await self._keeping.settle()
+            await self._keeping.kept()
+            keeper = self._keeping.keeper()
+            try:
+                return await self._refill.prepare()
+            except StateFault:
+                if keeper.fault is None:
+                    raise
+
     def _lose(self) -> None:
         """The cell is lost, for now at least."""
+        self._core.is_unread = False
         if self._core.is_suspended:
             self._core.lose(self._shell.now())
         self._end_all()

@@ -76,7 +76,12 @@ class BareShell:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.until(lambda: all(lane.get_extra_info("socket").fileno() < 0 for lane in lanes))
+        await self.until(lambda: all(_is_closed(lane) for lane in lanes))
+
+
+def _is_closed(lane: asyncio.Transport) -> bool:
+    sock = lane.get_extra_info("socket")
+    return sock is None or sock.fileno() < 0
 
 
 class SlowLane(BareShell):

@@ -147,8 +147,8 @@ PLANTED_RECOVERY = (
     fault(
         "changed keys without a bound",
         "coordinator.py",
-        "self.is_stalled or self.changes.size > self.limits.changes_bytes_max:",
-        "self.is_stalled:",
+        "if self.changes.size > self.limits.changes_bytes_max or ",
+        "if ",
     ),
     fault(
         "what waits for the disk has no bound",
@@ -217,7 +217,7 @@ PLANTED_RECOVERY = (
     fault(
         "a revival does not wait for another keeper",
         "../revival.py",
-        "                await self._keeping.kept()\n",
+        "            await self._keeping.kept()\n",
         "",
         first=RECOVERING_FROM + 8,
     ),

@@ -11,6 +11,7 @@ from quorate.state.expectations import (
 )
 from quorate.state.faults import FeedFault
 from quorate.trusted.changes import HASH, SET
+from quorate.trusted.protocols.redis.state_streams import CLAIMS_MAX
 from quorate.trusted.protocols.redis.values import array, bulk
 from tests.state.support import PROTOCOL
 
@@ -43,6 +44,17 @@ def told(*units: bytes, kind: int = SET) -> Told:
 def members(*names: bytes) -> bytes:
     """What a replica tells of a set with these members, in canonical form."""
     return b":-1\r\n" + array(sorted(bulk(name) for name in names))
+
+
+def test_the_longest_acknowledgement_of_pending_entries_is_no_longer_than_it_may_be() -> None:
+    """XCLAIM … JUSTID names each entry, and its reply may come in any pieces."""
+    longest = b"%d-%d" % (2**64 - 1, 2**64 - 2)
+    reply = array([bulk(longest)] * CLAIMS_MAX)
+    assert len(reply) <= ACKNOWLEDGEMENT_BYTES_MAX
+    for size in (1, 1_000, len(reply) - 1):
+        expectation = Acknowledgements(DIALECT, [(0, b"stream", 1)], 1)
+        assert fed(expectation, reply, size) == b""
+        assert expectation.is_done
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 11, 100])

@@ -17,6 +17,7 @@ from quorate.trusted.messages import (
 from quorate.trusted.protocols.redis.scripts import DEADLINE_OFFSET_MS
 from quorate.trusted.protocols.redis.state import state_request
 from quorate.trusted.protocols.redis.values import bulk
+from quorate.trusted.sweep import MISCOUNTS_MAX
 from tests.trusted.support import ABSENT_STRING, SECOND_NS, STRING_1, Cell
 
 
@@ -307,6 +308,20 @@ def test_writers_wait_for_a_checkpoint_that_has_long_been_waited_for(is_for_shad
     assert cell.core.tally.requests == 2
     cell.reply(b"+OK", *STRING_1, b":1", b"+OK")
     assert cell.core.tally.requests == 3
+
+
+def test_clients_stopped_for_a_store_that_hangs_are_served_when_it_is_time() -> None:
+    cell = keeping(checkpoint_wait_ns_max=SECOND_NS)
+    ann = cell.client()
+    cell.core.sweep.is_held = True
+    for _ in range(MISCOUNTS_MAX):
+        cell.core.state_is_miscounted([0], cell.now)
+    ann.says("SET a 1")
+    assert cell.core.tally.requests == 0
+    assert cell.core.next_deadline() == cell.now + SECOND_NS
+    cell.passes(1)
+    assert cell.core.tally.requests == 1
+    assert cell.core.sweep.next_deadline() == 0
 
 
 def test_when_half_of_what_may_change_has_changed_it_is_read_before_anybody_waits() -> None:

@@ -6,6 +6,7 @@ from quorate.trusted.distribute import Distribute
 from quorate.trusted.errors import BrokenInvariant
 from quorate.trusted.joining import Joining
 from quorate.trusted.limits import Limits
+from quorate.trusted.order import Order
 from quorate.trusted.protocols.redis.base import Settings
 from quorate.trusted.protocols.redis.dialect import RedisProtocol
 from quorate.trusted.sweep import Sweep
@@ -100,3 +101,27 @@ def test_all_may_be_given_up_together() -> None:
     hall.joining.wait(8, 2)
     hall.joining.clear()
     assert (hall.joining.waiting, hall.joining.begun) == ({}, {})
+    assert hall.joining.next_deadline() == 0
+
+
+def test_who_waits_for_a_shadow_is_asked_again_when_the_sweep_goes_on_or_it_may_be_over() -> None:
+    hall = Hall()
+    order = Order(Limits())
+    hall.joining.wait(7, 2)
+    hall.closes()
+    shadow = hall.vote.shadow_of(2)
+    assert shadow is not None
+    assert not hall.joining.slows(order, NOW)
+    shadow.owed_slots = Limits().lag_slots_max
+    assert hall.joining.slows(order, NOW)
+    due = NOW + Limits().lag_ns_max
+    assert hall.joining.next_deadline() == due
+    hall.joining.seal(7, NOW)
+    hall.sweep.want(is_urgent=False)
+    assert hall.joining.next_deadline() == hall.sweep.next_deadline() < due
+    hall.sweep.stop()
+    hall.joining.woken(due - 1)
+    assert hall.joining.next_deadline() == due
+    hall.joining.woken(due)
+    assert hall.joining.next_deadline() == 0
+    assert not hall.joining.slows(order, due)

@@ -19,6 +19,9 @@ def test_memory_bytes_max_alone_may_be_zero() -> None:
     [
         ("request_bytes_max", 65 * 1024 * 1024, "request_bytes_max <= inflight_bytes_max"),
         ("reply_bytes_max", 65 * 1024 * 1024, "reply_bytes_max <= lag_bytes_max"),
+        ("request_bytes_max", 16 * 1024 * 1024 + 1, "request_bytes_max <= 16777216"),
+        ("transaction_bytes_max", 16 * 1024 * 1024 + 1, "transaction_bytes_max <= 16777216"),
+        ("transaction_requests_max", 32_769, "transaction_requests_max <= 32768"),
         ("client_pending_max", 1_000_000, "client_pending_max <= inflight_slots_max"),
         ("silence_ns_max", 20_000_000_000, "silence_ns_max < lag_ns_max"),
         ("attention_ns_max", 5_000_000_000, "attention_ns_max < silence_ns_max"),

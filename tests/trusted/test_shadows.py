@@ -17,7 +17,7 @@ from quorate.trusted.messages import (
 from quorate.trusted.protocols.redis.framing import encode_request
 from quorate.trusted.protocols.redis.state import PROTOCOL, state_request
 from quorate.trusted.protocols.redis.values import bulk
-from tests.trusted.support import STRING_1, Cell, Shadow
+from tests.trusted.support import STRING_1, Cell, Shadow, Talker
 
 COUNT = encode_request([b"DBSIZE"])
 STATE_MODE = PROTOCOL << 16
@@ -337,20 +337,90 @@ def test_a_shadow_that_answers_but_stays_behind_fails() -> None:
     assert failures(cell) == [(2, Cause.LAG)]
 
 
-def test_what_is_kept_for_a_shadow_is_bounded_and_nobody_is_throttled_for_it() -> None:
+def behind(owed: int) -> tuple[Cell, Shadow, Talker]:
+    """A cell with a shadow that is not sealed yet and owes so many slots of eight, and a client."""
     cell = Cell(inflight_slots_max=4, client_pending_max=4, lag_slots_max=8)
     cell.keeps_state()
-    cell.shadow(2)
+    shadow = cell.shadow(2)
     ann = cell.client()
-    for _ in range(2):
-        ann.says("GET a", "GET a", "GET a", "GET a")
-        cell.reply(*[b"+1"] * 4)
-        assert not cell.core.vote.is_throttled(cell.now)
+    for _ in range(owed):
+        ann.says("GET a")
+        cell.reply(b"+1")
+    assert ann.hears() == b"+1\r\n" * owed
+    return cell, shadow, ann
+
+
+def is_let_in(cell: Cell) -> bool:
+    return cell.core.order.inflight_slots > 0
+
+
+def test_what_is_kept_for_a_shadow_is_bounded_and_clients_are_slowed_for_it_once() -> None:
+    cell, _, ann = behind(5)
+    assert cell.core.vote.shadows[0].slows_since == 0, "nobody had to wait for half of it"
+    for owed in (5, 6, 7):
+        ann.says("GET a")
+        assert not is_let_in(cell)
+        cell.passes(3.7)
+        assert not is_let_in(cell)
+        cell.passes(0.05)
+        assert is_let_in(cell), f"as much later as is owed beyond the half: {owed} of 8"
+        cell.reply(b"+1")
+    cell.passes(15)
     assert failures(cell) == []
     ann.says("GET a")
+    assert is_let_in(cell), "the time is over, and does not begin again"
     cell.reply(b"+1")
     assert failures(cell) == [(2, Cause.LAG)]
-    assert ann.hears() == b"+1\r\n" * 9
+    assert ann.hears() == b"+1\r\n" * 4
+
+
+def test_what_is_under_way_counts_for_what_a_shadow_will_owe() -> None:
+    cell, _, ann = behind(3)
+    ann.says("GET a")
+    ann.says("GET a")
+    assert cell.core.order.inflight_slots == 2
+    ann.says("GET a")
+    assert cell.core.order.inflight_slots == 2
+    cell.passes(3.8)
+    assert cell.core.order.inflight_slots == 3
+
+
+def test_clients_are_slowed_for_the_bytes_that_a_shadow_owes() -> None:
+    cell = Cell(reply_bytes_max=100, lag_bytes_max=100)
+    cell.keeps_state()
+    cell.shadow(2)
+    ann = cell.client().says("GET a" + "a" * 60)
+    cell.reply(b"+1")
+    ann.says("GET a")
+    assert not is_let_in(cell)
+    cell.passes(14.9)
+    assert is_let_in(cell)
+
+
+@pytest.mark.parametrize("is_given_up", [True, False])
+def test_clients_go_on_at_once_when_a_shadow_comes_on_or_is_given_up(is_given_up: bool) -> None:
+    cell, shadow, ann = behind(5)
+    ann.says("GET a")
+    assert not is_let_in(cell)
+    if is_given_up:
+        shadow.leaves()
+        assert cell.core.next_deadline() <= cell.now
+        cell.core.woken(cell.now)
+        assert cell.core.next_deadline() > cell.now
+    else:
+        shadow.is_sealed()
+        assert not is_let_in(cell)
+        shadow.hears(b"+1")
+    assert is_let_in(cell)
+    assert failures(cell) == []
+
+
+def test_a_client_who_goes_while_all_are_slowed_leaves_no_deadline() -> None:
+    cell, _, ann = behind(5)
+    ann.says("GET a")
+    ann.leaves()
+    cell.passes(60)
+    assert cell.core.next_deadline() == 0
 
 
 def test_a_shadow_whose_lane_breaks_fails() -> None:

@@ -638,6 +638,52 @@ def test_keys_that_are_listed_anew_are_no_writers_doing() -> None:
     assert not room.sweep.needs_calm(102), "fewer are left than were listed"
 
 
+def swap_until_a_checkpoint(room: Room, is_held_at_times: bool) -> int:
+    """One client exchanges two databases whenever it may; how often it did until there was a checkpoint."""
+    swaps = 0
+    for number in range(500):
+        room.goes_on()
+        # Now and then what was read is more than the store takes, and just then the client comes.
+        room.sweep.is_held = is_held_at_times and number % 7 == 0
+        if not room.sweep.is_closing() and not room.sweep.needs_calm(102 + number * 10):
+            swaps += 1
+            room.swaps(0, 1)
+        room.sweep.is_held = False
+        room.decides_all()
+        if room.checkpoints:
+            return swaps
+    pytest.fail("there is no checkpoint")
+
+
+@pytest.mark.parametrize("is_held_at_times", [False, True])
+@pytest.mark.parametrize("keys", [50, 200])
+def test_one_who_has_all_read_anew_again_and_again_waits_in_the_end(keys: int, is_held_at_times: bool) -> None:
+    room = overdue(keys)
+    assert swap_until_a_checkpoint(room, is_held_at_times) > 0, "it is let in as long as it may be an honest one"
+    assert room.store == room.world
+    room.writes(b"a", b"s1")
+    room.sweep.want(is_urgent=False)
+    assert not room.sweep.needs_calm(10_000), "for the next checkpoint that begins anew"
+
+
+def test_databases_listed_before_it_is_overdue_do_not_count() -> None:
+    room = Room(checkpoint_wait_ns_max=100, sweep_bytes=16, sweep_keys_max=8, closing_keys_max=8)
+    for number in range(50):
+        room.writes(b"%03d" % number, b"s1")
+    room.sweep.want(is_urgent=True)
+    for now in (1, 2, 102):
+        assert room.sweep.needs_calm(now) == (now == 102)
+        room.toy.changes.note_whole(0)
+        for _ in range(2):
+            room.goes_on()
+            room.decides_all()
+    assert room.sweep.needs_calm(102)
+    while room.toy.changes.count == 50:
+        room.goes_on()
+        room.decides_all()
+    assert not room.sweep.needs_calm(102), "writers are slowed down, not stopped"
+
+
 def test_writers_who_change_what_nobody_notes_wait_when_it_has_been_tried_beside_them() -> None:
     room = Room()
     room.world[0, b"hidden"] = b"s1"
@@ -672,3 +718,67 @@ def test_nobody_waits_for_a_store_that_stands_still_at_a_checkpoint() -> None:
     room.sweep.is_held = False
     assert not room.sweep.needs_calm(4_000)
     assert room.sweep.needs_calm(4_101)
+
+
+def test_writers_are_slowed_down_for_no_store_that_could_not_take_more_a_moment_ago() -> None:
+    room = overdue(100)
+    room.sweep.is_held = True
+    assert not room.sweep.needs_calm(150)
+    room.sweep.is_held = False
+    assert not room.sweep.needs_calm(151)
+    assert not room.sweep.needs_calm(251)
+    assert room.sweep.needs_calm(252)
+    room.flushes(0)
+    room.sweep.is_held = True
+    assert not room.sweep.needs_calm(260)
+    room.sweep.is_held = False
+    assert room.sweep.needs_calm(261), "but while all of a database is to be read they wait"
+
+
+def miscounting(**limits: int) -> Room:
+    """A room where the number of keys was wrong as often as it may be beside writers."""
+    room = Room(**limits)
+    room.world[0, b"hidden"] = b"s1"
+    for _ in range(MISCOUNTS_MAX):
+        room.sweep.miscounted([0])
+    assert room.sweep.needs_calm(1)
+    return room
+
+
+def test_who_changes_what_nobody_notes_waits_for_a_slow_store_too() -> None:
+    room = miscounting(checkpoint_wait_ns_max=100)
+    for now in (1, 90, 180, 270):
+        room.sweep.is_held = True
+        assert room.sweep.needs_calm(now), "else it would change something each time that the store is slow"
+        assert room.sweep.needs_calm(now + 80)
+        room.sweep.is_held = False
+        room.goes_on()
+        room.decides_all()
+    assert room.checkpoints
+    assert room.store == room.world
+
+
+def test_nobody_waits_for_ever_for_a_store_that_takes_nothing() -> None:
+    room = miscounting(checkpoint_wait_ns_max=100)
+    room.sweep.is_held = True
+    assert room.sweep.needs_calm(1_000)
+    assert room.sweep.next_deadline() == 1_100
+    assert room.sweep.needs_calm(1_099)
+    assert not room.sweep.needs_calm(1_100)
+    assert room.sweep.next_deadline() == 0, "who waited was let in"
+    room.sweep.is_held = False
+    assert room.sweep.needs_calm(1_101)
+    room.goes_on()
+    room.decides_all()
+    room.sweep.is_held = True
+    assert room.sweep.needs_calm(1_102), "it took something: it is waited for again"
+    assert room.sweep.next_deadline() == 1_202
+    assert not room.sweep.is_due(1_202)
+    assert room.sweep.next_deadline() == 0, "whoever waited may have gone"
+
+
+def test_another_store_has_miscounted_nothing_yet() -> None:
+    room = miscounting()
+    room.sweep.stop()
+    room.wants()
+    assert not room.sweep.needs_calm(1)

@@ -95,7 +95,7 @@ def _life(replica: ReplicaSnapshot) -> tuple[object, ...]:
 def _checkpoint(snapshot: CellSnapshot) -> str:
     made = snapshot.checkpoint
     if made.age_seconds is None:
-        return "no checkpoint yet"
+        return f"checkpoint at slot {made.slot}, from before the start" if made.slot else "no checkpoint yet"
     return f"checkpoint at slot {made.slot}, {_duration(made.age_seconds)} ago"
 
 

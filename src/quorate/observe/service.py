@@ -342,7 +342,7 @@ class Service:
         core = self.cell.core
         if self.cell.is_draining:
             return DRAINING
-        return REVIVING if core.is_suspended else QUORUM_LOST if core.is_lost else SERVING
+        return REVIVING if core.is_suspended or core.is_unread else QUORUM_LOST if core.is_lost else SERVING
 
     def _replica(self, seat: Seat, now: float) -> ReplicaSnapshot:
         core, life = self.cell.core, seat.life

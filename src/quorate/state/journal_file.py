@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ..trusted.journal import KEY_BYTES, Entry, Journal, JournalFault, Record
+from ..trusted.journal import KEY_BYTES, RECORD_BYTES_MAX, Entry, Journal, JournalFault, Record
 from .journal_disk import Disk
 from .journal_opening import open_directory
 from .journal_recovery import Recovered, replay
@@ -26,7 +26,7 @@ from .journal_space import Space
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 # What may still be written when the cell is told to take no more.
-RESERVE_BYTES = 48 * 1024 * 1024
+RESERVE_BYTES = RECORD_BYTES_MAX
 # So much of it, what is under way and what expires at once, is left when the cell is told to write nothing of its own.
 SPENT_BYTES = 16 * 1024 * 1024
 INTERVAL_SECONDS = 1.0

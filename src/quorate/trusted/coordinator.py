@@ -63,8 +63,8 @@ class Coordinator:
         self.sweep = Sweep(protocol, limits)
         self.changes = protocol.changes
         self.recording = Recording(protocol.changes)
-        # Whether all replicas are being rebuilt, so that clients wait.
-        self.is_suspended = False
+        # Whether all replicas are being rebuilt, or what they then did again is not read yet, so that clients wait.
+        self.is_suspended = self.is_unread = False
         self._was_lost = False
         self._had_quorum = False  # since all replicas began: before that, none is lost
         # Whether so much waits to become durable that nothing more is taken in.
@@ -261,8 +261,8 @@ class Coordinator:
             due = min(due, self._attended_at + self.limits.attention_ns_max // 2)
         if self.is_suspended:
             return due
-        sweep_due = 0 if self.is_lost else self.sweep.next_deadline()
-        for other in (self.protocol.next_deadline(bool(self._lost())), self.distribute.next_deadline(), sweep_due):
+        state_due = 0 if self.is_lost else self.joining.next_deadline()
+        for other in (self.protocol.next_deadline(bool(self._lost())), self.distribute.next_deadline(), state_due):
             if other and (other < due or not due):
                 due = other
         return due
@@ -281,6 +281,7 @@ class Coordinator:
         """Time passed."""
         self._attend(now)
         self.vote.expire(now)
+        self.joining.woken(now)
         self._settle(now)
         if not self.is_suspended:
             self._perform(self.protocol.woken(now, self._lost()), now)
@@ -471,9 +472,9 @@ class Coordinator:
     def _must_wait(self, client: Client, now: int) -> bool:
         if self.changes.size > self.limits.changes_bytes_max // 2:
             self.sweep.want(is_urgent=True)
-        if self.is_suspended or self.is_stalled or self.changes.size > self.limits.changes_bytes_max:
+        if self.is_suspended or self.is_stalled or self.is_unread:
             return True
-        if self.sweep.is_wanted and self.sweep.needs_calm(now):
+        if self.changes.size > self.limits.changes_bytes_max or self.joining.slows(self.order, now):
             return True
         return self.order.is_full() or client.pending >= self.limits.client_pending_max or self.vote.is_throttled(now)
 

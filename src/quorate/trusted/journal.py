@@ -21,6 +21,7 @@ from struct import Struct, calcsize, pack, unpack
 from typing import Final
 
 from .errors import OperatorFault, invariant
+from .limits import ADDITIONS_BYTES_MAX, ORDERED_BYTES_MAX
 from .span import Span
 
 # What a record tells.
@@ -31,8 +32,9 @@ ENDED = 3
 KEY_BYTES = 16
 CHECKSUM_BYTES = 8
 NO_CHECKSUM = bytes(CHECKSUM_BYTES)
-# The largest record, hence the largest span with all keys that it may change.
-RECORD_BYTES_MAX = 48 * 1024 * 1024
+# The largest record, hence the largest span with all keys that it may change. MOVE names its key once, which is noted
+# in two databases; a BLMOVE that is tried again names its source twice, and each key is noted once.
+RECORD_BYTES_MAX = 3 * ORDERED_BYTES_MAX + ADDITIONS_BYTES_MAX
 # What a turn ordered beyond this goes into a further record.
 RECORD_BYTES_GOAL = 4 * 1024 * 1024
 REASON_BYTES_MAX = 4 * 1024
@@ -47,6 +49,12 @@ _HEAD: Final = Struct("<8sIBQQQQQ8s")
 # entries, requests, changes
 _COUNTS: Final = Struct("<III")
 _OVERHEAD: Final = _HEAD.size + CHECKSUM_BYTES
+
+# What a record of one span has beside its requests and what they may change.
+_ENTRY_BYTES: Final = _OVERHEAD + _COUNTS.size + 5 * 8
+# What each request takes beside its bytes, and each change beside its key: lengths, the database, the kind.
+_REQUEST_BYTES: Final = 4
+_CHANGE_BYTES: Final = 7
 
 # In an entry's mode: correct replies to it may hold the same elements in another order.
 INEXACT = 1 << 32
@@ -126,18 +134,30 @@ class Journal:
         self._requests: list[bytes] = []
         self._changes: list[Change] = []
         self._size = 0
+        # What was noted for spans that are appended later in this turn.
+        self._ahead: list[Change] = []
         # Neighbouring slots whose one tombstone is not made yet, since they may become more: first, last, reason.
         self._buried: tuple[int, int, str] | None = None
 
     def append(self, span: Span, changes: list[Change]) -> None:
-        """`span`, all writes, was ordered; it may change the keys of `changes`."""
+        """`span`, all writes, was ordered; it may change the keys of `changes`.
+
+        These may include what later spans of this turn may change, in their order. What of that a record has no room
+        for beside this span is kept for the next ones, so that each change stands no later than the span that makes it.
+        """
         first = span.first
         mode = span.mode if span.is_exact else span.mode | INEXACT
         invariant(first > self.last_slot, "slots are journaled in their order")
         if self._buried is not None:
             self._finish_tombstone()
         entries = self._entries
-        if entries and self._size + span.size > RECORD_BYTES_GOAL:
+        size = span.size + _REQUEST_BYTES * span.count
+        changed = _size_of(changes)
+        if self._ahead or size + changed > RECORD_BYTES_MAX - _ENTRY_BYTES:
+            changes = self._fitting(RECORD_BYTES_MAX - _ENTRY_BYTES - size, changes)
+            changed = _size_of(changes)
+        size += changed
+        if entries and self._size + size > RECORD_BYTES_GOAL:
             self._finish_writes()
         if entries and first == self.last_slot + 1 and mode == entries[-3] and span.frames == entries[-2]:
             # Neighbours share an entry, whoever asked: most turns are one entry.
@@ -147,7 +167,7 @@ class Journal:
             entries += (first, span.count, mode, span.frames, len(changes))
         self._requests += span.requests
         self._changes += changes
-        self._size += span.size
+        self._size += size
         self.last_slot = first + span.count - 1
         self.time = span.ordered_at
 
@@ -171,7 +191,7 @@ class Journal:
 
     @property
     def pending_bytes(self) -> int:
-        """The requests that were collected and not taken yet, in bytes."""
+        """What was collected and not taken yet, in bytes, roughly."""
         return self._size + sum(len(record.data) for record in self._records)
 
     def take(self) -> list[Record]:
@@ -182,6 +202,18 @@ class Journal:
             self._finish_tombstone()
         records, self._records = self._records, []
         return records
+
+    def _fitting(self, room: int, changes: list[Change]) -> list[Change]:
+        """The first of what is ahead and of `changes`, as many as so many bytes hold; the others are ahead then."""
+        noted = self._ahead + changes
+        count = 0
+        for change in noted:
+            room -= _CHANGE_BYTES + len(change[2])
+            if room < 0:
+                break
+            count += 1
+        self._ahead = noted[count:]
+        return noted[:count]
 
     def _finish_writes(self) -> None:
         first = self._entries[0]
@@ -429,6 +461,10 @@ def _pack_counts(entries: list[int], requests: list[bytes], changes: list[Change
     count = len(requests)
     head = _COUNTS.pack(len(entries) // 5, count, len(changes))
     return head + pack(f"<{len(entries)}Q{count}I", *entries, *map(len, requests))
+
+
+def _size_of(changes: list[Change]) -> int:
+    return _CHANGE_BYTES * len(changes) + sum([len(key) for _, _, key in changes])
 
 
 def _pack_changes(changes: list[Change]) -> list[bytes]:

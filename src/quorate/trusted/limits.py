@@ -12,6 +12,13 @@ KIB = 1024
 MIB = 1024 * KIB
 SECOND_NS = 1_000_000_000
 
+# What one slot's request may have: the journal has room for it with its keys noted twice.
+ORDERED_BYTES_MAX = 16 * MIB
+# What the dialect adds to a client's request when it orders it, with what it notes beside keys, is shorter.
+ADDED_BYTES_MAX = 256
+# The journal has room for that for each request of a transaction.
+ADDITIONS_BYTES_MAX = 8 * MIB
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -102,6 +109,18 @@ class Limits:
             (self.reply_bytes_max <= self.lag_bytes_max, "reply_bytes_max <= lag_bytes_max"),
             (self.reply_bytes_max <= self.client_output_bytes_max, "reply_bytes_max <= client_output_bytes_max"),
             (self.transaction_bytes_max <= self.inflight_bytes_max, "transaction_bytes_max <= inflight_bytes_max"),
+            (
+                self.request_bytes_max <= ORDERED_BYTES_MAX,
+                "request_bytes_max <= 16777216 (what the journal has room for)",
+            ),
+            (
+                self.transaction_bytes_max <= ORDERED_BYTES_MAX,
+                "transaction_bytes_max <= 16777216 (what the journal has room for)",
+            ),
+            (
+                self.transaction_requests_max * ADDED_BYTES_MAX <= ADDITIONS_BYTES_MAX,
+                "transaction_requests_max <= 32768 (what the journal has room for)",
+            ),
             (self.cursor_bytes_max <= self.cursors_bytes_max, "cursor_bytes_max <= cursors_bytes_max"),
             (self.client_pending_max <= self.inflight_slots_max, "client_pending_max <= inflight_slots_max"),
             (self.inflight_slots_max <= self.lag_slots_max, "inflight_slots_max <= lag_slots_max"),

@@ -59,7 +59,7 @@ class Seat:
     its lane useless; either way nothing more is read from it. `oldest` is the first *decided* segment that it owes.
     A shadow begins at slot `begins_at`; while it is held, its lane is not written to.
     `throttles_since` and `excused_at` are in the vote's time (ns): since when requests are held back for it (0: they
-    are not), and from when on its silence counts.
+    are not), and from when on its silence counts. `slows_since` says since when clients are slowed for a shadow (ns).
     """
 
     def __init__(self, index: int, scanner: Scanner) -> None:
@@ -81,6 +81,7 @@ class Seat:
         self.heard_at = 0
         self.excused_at = 0
         self.throttles_since = 0
+        self.slows_since = 0
         self._matched = 0
         self.reply: bytes | None = None
         self.reply_size = 0

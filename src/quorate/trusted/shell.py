@@ -159,9 +159,12 @@ class Shell:
 
     async def adopt(self, seat: int, sock: socket.socket) -> Lane:
         """A replica's connected socket becomes its lane, and the replica votes from the next slot on."""
-        number = seat if seat not in self.lanes else self._next_number()
+        old = self.lanes.get(seat)
+        number = seat if old is None else self._next_number()
         _, lane = await self._loop.create_connection(lambda: Lane(self, number), sock=sock)
         self.lanes[seat] = lane
+        if old is not None:
+            old.transport.abort()  # its replica is ended, but nobody else may come to notice
         setup = self.core.replica_joined(seat, self.clock.now(), number)
         if setup:
             lane.transport.write(setup)

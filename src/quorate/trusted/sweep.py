@@ -70,9 +70,18 @@ class Sweep:
         self.rounds = 0
         # How many checkpoints in a row were none, for the number of keys in them.
         self.miscounts = 0
-        # Since when the next checkpoint is awaited, and how many changed keys there may be, once that is for too long.
+        # Since when the next checkpoint is awaited, and since when the store has always been able to take more.
         self._awaited_since = 0
+        self._unheld_since = 0
+        # How many changed keys there may be, once that is for too long.
         self._changed_max = 0
+        # Whether it is overdue, the databases listed since, and whether one of them was listed twice.
+        self._is_overdue = False
+        self._overdue_listed: dict[int, bool] = {}
+        self._is_listed_twice = False
+        # Until when clients stay stopped while the store cannot take more (ns; 0: none was), and whether they still do.
+        self._patient_until = 0
+        self._is_patient = True
         self._found: list[tuple[tuple[int, bytes], str]] = []
         # How many times in a row a key was read, and keys were counted or listed, without f+1 equal replies.
         self._undecided: dict[tuple[int, bytes], int] = {}
@@ -142,41 +151,70 @@ class Sweep:
         """There is no store any more. What is asked already is answered all the same."""
         self.is_wanted = False
         self.is_urgent = False
+        self.miscounts = 0
         self.unseal(will_seal=False)
 
     def _await(self) -> None:
         """A checkpoint is awaited from now on."""
-        self._awaited_since = self._changed_max = 0
+        self._awaited_since = self._unheld_since = self._changed_max = 0
+        self._is_overdue = self._is_listed_twice = False
+        self._overdue_listed = {}
 
     def needs_calm(self, now: int) -> bool:
         """Whether writers must wait, where one is wanted: for too long they have changed keys as fast as they are read.
 
         From then on there may be fewer and fewer changed keys, half as many less as are read: so it comes to an end,
-        and nobody waits for long. Where they change what nobody notes, again and again, they do wait.
+        and nobody waits for long. Where they change what nobody notes, or have all of a database read anew, again and
+        again, they wait until there is one.
         """
-        if self.stage is Stage.SEALING or self.is_held:
+        if self.stage is Stage.SEALING:
             # It is not the writers who are waited for.
             self._await()
             return False
-        if self.miscounts >= MISCOUNTS_MAX:
-            return True
-        limits = self._limits
         self._awaited_since = self._awaited_since or now
-        wait_ns_max = limits.shadow_wait_ns_max if self.is_sealing else limits.checkpoint_wait_ns_max
-        if now - self._awaited_since <= wait_ns_max:
+        self._is_overdue = self._is_overdue or now - self._awaited_since > self._wait_ns_max()
+        self.is_urgent = self.is_urgent or self._is_overdue
+        if self.miscounts >= MISCOUNTS_MAX or self._is_listed_twice:
+            # Whoever is let in undoes all that was read. Were that so each time the store is slow, it would never end.
+            return self._may_stop(now)
+        if self.is_held:
+            # Nor is it they here: a key that they change meanwhile is one more to be read, and no more.
+            self._unheld_since = self._changed_max = 0
             return False
-        self.is_urgent = True
+        self._unheld_since = self._unheld_since or now
         changes = self._changes
+        if changes.whole:
+            return self._is_overdue
+        if now - self._unheld_since <= self._wait_ns_max():
+            return False
         self._changed_max = self._changed_max or changes.count
-        return bool(changes.whole) or changes.count >= self._changed_max
+        return changes.count >= self._changed_max
+
+    def _wait_ns_max(self) -> int:
+        """How long a checkpoint is awaited before writers are slowed down."""
+        return self._limits.shadow_wait_ns_max if self.is_sealing else self._limits.checkpoint_wait_ns_max
+
+    def _may_stop(self, now: int) -> bool:
+        """Whether clients may be stopped: not for long where the store takes nothing, since its keeper may hang."""
+        if not self.is_held:
+            return True
+        self._patient_until = self._patient_until or now + self._limits.checkpoint_wait_ns_max
+        self._lose_patience(now)
+        return self._is_patient
+
+    def _lose_patience(self, now: int) -> None:
+        self._is_patient = self._is_patient and not 0 < self._patient_until <= now
 
     def is_due(self, now: int) -> bool:
         """Whether there is something to order now."""
+        self._lose_patience(now)
         return self._may_ask() and now >= self._not_before
 
     def next_deadline(self) -> int:
         """When to go on (ns), or 0: at no time."""
-        return max(self._not_before, 1) if self._may_ask() else 0
+        if self._may_ask():
+            return max(self._not_before, 1)
+        return self._patient_until if self._is_patient else 0
 
     def _may_ask(self) -> bool:
         return self.is_wanted and not self.is_held and not self._asked and self.stage is not Stage.SEALING
@@ -200,6 +238,7 @@ class Sweep:
         """The next state reads, to be ordered in consecutive slots; tell `asked` when they are."""
         changes = self._changes
         self._asked_at = now
+        self._patient_until, self._is_patient = 0, True
         self._told_keys = self._told_bytes = self._settled_keys = 0
         if self.stage is Stage.LISTING:
             return [self._protocol.list_state(self._database)]
@@ -369,8 +408,11 @@ class Sweep:
             return
         self._clear(self._database)
         self._used[self._database] = True
-        # All these come at once, and no writer brought them.
+        # All these come at once, and no writer brought them. When it is overdue that is believed once.
         self._changed_max = 0
+        self._is_listed_twice = self._is_listed_twice or self._database in self._overdue_listed
+        if self._is_overdue:
+            self._overdue_listed[self._database] = True
         for name in names:
             self._changes.keep(self._database, name, UNKNOWN)
 

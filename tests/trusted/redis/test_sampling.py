@@ -115,6 +115,19 @@ def test_spop_with_a_count_removes_all_in_one_slot() -> None:
     assert client.hears() == wire("~2 $1 a $1 b")
 
 
+def test_spop_that_would_name_its_key_too_often_is_refused() -> None:
+    """Each member is removed by a request of its own."""
+    talk = Conversation(replace(LIMITS, request_bytes_max=100_000))
+    client = talk.client()
+    name = "k" * 20_000
+    client.says(f"SPOP {name} 5", f"SPOP {name} 4")
+    members = "$1 a $1 b $1 c $1 d $1 e"
+    talk.orders(f"SMEMBERS {name}", f"*5 {members}")
+    assert b"too many random elements" in client.hears()
+    talk.orders(f"SMEMBERS {name}", f"*5 {members}")
+    assert talk.spans[0].frames == 4
+
+
 @pytest.mark.parametrize(("request_", "answer"), [("SPOP k", "$-1"), ("SPOP k 2", "*0")])
 def test_spop_of_nothing(request_: str, answer: str) -> None:
     talk = Conversation()

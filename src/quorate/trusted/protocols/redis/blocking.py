@@ -310,11 +310,13 @@ class Parking:
         requests = [wish.first()] if key is None else wish.again(key)
         effects.append(together(parked.session, requests, wish.is_write, Attempt(parked)))
         if wish.is_write:
-            for changed in wish.keys if key is None else [key]:
-                dialect.changes.note(parked.session.database, changed, UNKNOWN)
+            popped = wish.popped(key)
+            if not popped:
+                for changed in wish.keys if key is None else [key]:
+                    dialect.changes.note(parked.session.database, changed, UNKNOWN)
             # It may take elements, which wakes nobody; what it adds elsewhere wakes when it is known to have done so.
             self._is_marking = True
-            dialect.touched(parked.session.database, wish.popped(key), now, effects)
+            dialect.touched(parked.session.database, popped, now, effects)
             self._is_marking = False
 
     def _remember(self, parked: Parked) -> None:

@@ -240,16 +240,15 @@ def _move(dialect: Dialect, call: Call) -> Compiled:
 
 
 def _copy(dialect: Dialect, call: Call) -> Compiled:
-    database = _copied_to(call)
+    database = copied_to(call.arguments, call.session.database)
     if database is None:
         return Compiled(call.raw)
     return _relocate(dialect, call, (call.session.database, call.arguments[1]), (database, call.arguments[2]))
 
 
-def _copied_to(call: Call) -> int | None:
-    """The database that COPY copies to, or None when replicas refuse its options."""
-    arguments = call.arguments
-    database: int | None = call.session.database
+def copied_to(arguments: list[bytes], home: int) -> int | None:
+    """The database that COPY copies to, asked for in database `home`; None when replicas refuse its options."""
+    database: int | None = home
     position = 3
     while position < len(arguments):
         option = word(arguments[position])

@@ -17,6 +17,8 @@ from .session import Session
 from .values import ONE, aggregate, array, elements, error, is_error, null, payload, value_end
 
 _TOO_MANY = error("ERR quorate: too many random elements at once (limit sample_max)")
+# What an SREM has beside its key and the member.
+_REMOVAL_BYTES = 32
 _TOO_LARGE = error("ERR quorate: the reply is over the limit (reply_bytes_max)")
 
 
@@ -179,6 +181,10 @@ class Pop:
             return aggregate(b"~", protocol, self.taken)
         return self.taken[0] if self.taken else null(protocol)
 
+    def removal_bytes(self, chosen: list[bytes]) -> int:
+        """How long the requests of step 2 are, at most: each names the key again."""
+        return sum(map(len, chosen)) + len(chosen) * (len(self.key) + _REMOVAL_BYTES)
+
     def read(self, dialect: Dialect, effects: list[Effect]) -> None:
         """Step 1: read the members."""
         effects.append(dialect.step(self.session, [b"SMEMBERS", self.key], False, Members(self)))
@@ -207,7 +213,7 @@ class Members(Unordered):
         limits = dialect.limits
         if is_error(reply) or not chosen:
             pop.end(reply if is_error(reply) else pop.answer(), dialect, now, effects)
-        elif len(chosen) > limits.sample_max or sum(map(len, chosen)) > limits.request_bytes_max:
+        elif len(chosen) > limits.sample_max or pop.removal_bytes(chosen) > limits.request_bytes_max:
             pop.end(_TOO_MANY, dialect, now, effects)
         else:
             self._remove(chosen, dialect, now, effects)

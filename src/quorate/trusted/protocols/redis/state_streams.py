@@ -16,8 +16,8 @@ from .framing import encode_request
 from .values import array, bulk, elements, integer_of, is_null, payload
 
 _ZERO = b"0-0"
-# How many pending entries one request makes.
-_CLAIMS_MAX = 1_024
+# How many pending entries one request makes. Its reply names them all, and acknowledges (state/expectations.py).
+CLAIMS_MAX = 64
 
 
 class Pending:
@@ -231,7 +231,7 @@ def _claims(key: bytes, stream: Stream, wanted: dict[bytes, bool], request_bytes
             if pending.identifier in wanted:
                 runs.setdefault((pending.consumer, pending.deliveries), []).append(pending.identifier)
         for (consumer, deliveries), identifiers in runs.items():
-            for batch in batches(identifiers, 1, _CLAIMS_MAX, request_bytes_max):
+            for batch in batches(identifiers, 1, CLAIMS_MAX, request_bytes_max):
                 before = [b"XCLAIM", key, group.name, consumer, b"0"]
                 requests.append([*before, *batch, b"RETRYCOUNT", deliveries, b"FORCE", b"JUSTID"])
     return requests

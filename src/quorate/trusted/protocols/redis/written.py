@@ -7,6 +7,7 @@ from ...changes import UNKNOWN, Changes
 from .answers import DATABASES
 from .arguments import integer_argument
 from .base import Command
+from .expiry import copied_to
 
 # Writes whose keys are counted by a number: its position in the arguments; the keys follow it.
 _COUNTED = {"lmpop": 1, "zmpop": 1, "blmpop": 2, "bzmpop": 2, "eval": 2, "evalsha": 2}
@@ -32,7 +33,8 @@ def note_written(changes: Changes, database: int, command: Command, arguments: l
             if other is not None and 0 <= other < DATABASES:
                 changes.note_whole(other)
     elif name in {"move", "copy"}:
-        _note_moved(changes, database, arguments)
+        for place, key in _moved(database, name, arguments):
+            changes.note(place, key, UNKNOWN)
     else:
         if name in _SCRIPTS:
             changes.note_hidden(database)
@@ -40,16 +42,20 @@ def note_written(changes: Changes, database: int, command: Command, arguments: l
             changes.note(database, key, command.kind)
 
 
-def _note_moved(changes: Changes, database: int, arguments: list[bytes]) -> None:
-    """MOVE key database, COPY source target [DB database] [REPLACE]: each key in both databases."""
-    databases = {database: True}
-    for argument in arguments[2:]:
-        other = integer_argument(argument)
-        if other is not None and 0 <= other < DATABASES:
-            databases[other] = True
-    for other in databases:
-        for key in arguments[1:3]:
-            changes.note(other, key, UNKNOWN)
+def _moved(database: int, name: str, arguments: list[bytes]) -> list[tuple[int, bytes]]:
+    """Where MOVE key database, or COPY source target [DB database] [REPLACE], takes from, and where it puts that.
+
+    These two alone: the journal has room for a request's keys no more than twice. What replicas refuse stays at home.
+    """
+    source = target = arguments[1]
+    if name == "move":
+        other = integer_argument(arguments[2])
+    else:
+        target = arguments[2]
+        other = copied_to(arguments, database)
+    if other is None or not 0 <= other < DATABASES:
+        other = database
+    return list({(database, source): True, (other, target): True})
 
 
 def written_keys(command: Command, arguments: list[bytes]) -> list[bytes] | None:
