@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock, patch
@@ -260,6 +261,23 @@ def test_a_shadow_that_was_given_up_while_it_was_sealed_is_sent_nothing() -> Non
     play(scene)
 
 
+def break_off(keeper: Keeper) -> None:
+    """It ends, and that is known at once."""
+    keeper._break(StateFault("its disk is full"))
+    keeper._child.signal(signal.SIGKILL)
+
+
+def last_words(method: Callable[..., Awaitable[int]]) -> Callable[..., Awaitable[int]]:
+    """The keeper's `method`, in the turn of whose end the keeper ends too."""
+
+    async def ending(keeper: Keeper, *arguments: Any) -> int:
+        slot = await method(keeper, *arguments)
+        break_off(keeper)
+        return slot
+
+    return ending
+
+
 def test_a_keeper_that_ends_before_it_is_handed_the_replica_leaves_no_socket_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -277,8 +295,7 @@ def test_a_keeper_that_ends_before_it_is_handed_the_replica_leaves_no_socket_ope
 
             async def ended_meanwhile(shadow: rebuild.Shadow, recent: "asyncio.Future[int]") -> None:
                 await patiently(shadow, recent)
-                keeper._break(StateFault("its disk is full"))
-                keeper._child.signal(signal.SIGKILL)
+                break_off(keeper)
 
             monkeypatch.setattr(rebuild, "boot", kept)
             monkeypatch.setattr(stage.cell.rebuilder, "_patiently", ended_meanwhile)
@@ -298,13 +315,6 @@ def test_a_keeper_that_ends_in_the_turn_in_which_it_said_sealed_costs_the_shadow
     Whether it was told already that the keeper has ended, or learns it here.
     """
     monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.01)
-    seal = Keeper.seal
-
-    async def last_words(keeper: Keeper, number: int) -> int:
-        slot = await seal(keeper, number)
-        keeper._break(StateFault("its disk is full"))
-        keeper._child.signal(signal.SIGKILL)
-        return slot
 
     async def scene(directory: Path) -> None:
         async with staged(document(), directory) as stage:
@@ -313,7 +323,7 @@ def test_a_keeper_that_ends_in_the_turn_in_which_it_said_sealed_costs_the_shadow
             if not is_told:
                 monkeypatch.setattr(keeping, "on_lost", lambda fault: None)
             told = pytest.raises(OperatorFault, match="replica b was not rebuilt: its disk is full")
-            with patch.object(Keeper, "seal", last_words), told:
+            with patch.object(Keeper, "seal", last_words(Keeper.seal)), told:
                 await stage.cell.recover(["b"], None, no_progress)
             assert stage.cell.rebuilder.shadows == {} == stage.cell.shell.shadows
             assert stage.cell.core.vote.voters() == 3
@@ -330,20 +340,13 @@ def test_a_keeper_that_ends_in_the_turn_in_which_it_said_fed_costs_the_shadow_al
 ) -> None:
     """Whoever was told that it ended counted the shadow among those that are restored, and so told it nothing."""
     monkeypatch.setattr("quorate.keeping.RENEWAL_SECONDS_FIRST", 0.01)
-    feed = Keeper.feed
-
-    async def last_words(keeper: Keeper, *arguments: Any) -> int:
-        slot = await feed(keeper, *arguments)
-        keeper._break(StateFault("its disk is full"))
-        keeper._child.signal(signal.SIGKILL)
-        return slot
 
     async def scene(directory: Path) -> None:
         async with staged(document(), directory) as stage:
             await filled(stage)
             keeping = stage.cell.keeping
             told = pytest.raises(OperatorFault, match="replica b was not rebuilt: its disk is full")
-            with patch.object(Keeper, "feed", last_words), told:
+            with patch.object(Keeper, "feed", last_words(Keeper.feed)), told:
                 await stage.cell.recover(["b"], None, no_progress)
             assert stage.cell.rebuilder.shadows == {} == stage.cell.shell.shadows
             await stage.until(lambda: keeping.has_keeper and not keeping.is_lost, "state is kept again")
