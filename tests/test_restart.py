@@ -28,9 +28,14 @@ from tests.cell.support import Document
 REQUESTS = [b"one", b"two", b"three", b"four"]
 
 
-def durable(sync: str = "always", clients_max: int = 100) -> Document:
+def durable(sync: str = "always", **limits: int) -> Document:
     """A cell that keeps its journal."""
-    return document(clients_max=clients_max) | {"journal": {"sync": sync}}
+    return document(**{"clients_max": 100} | limits) | {"journal": {"sync": sync}}
+
+
+def impatient() -> Document:
+    """The same, where no decision is waited for long."""
+    return durable(silence_ns_max=SECOND_NS // 4, decision_ns_max=SECOND_NS // 4 + 1)
 
 
 # What is executed again of one entry.
@@ -257,10 +262,10 @@ def test_what_had_expired_while_nobody_ran_is_gone() -> None:
     play(scene)
 
 
-async def refused(directory: Path, **parts: Part | str) -> OperatorFault:
+async def refused(directory: Path, wanted: Document | None = None, /, **parts: Part | str) -> OperatorFault:
     """A cell that must not start on what is there: what it says."""
     with pytest.raises(OperatorFault) as fault:
-        async with staged(durable(), directory, **parts):
+        async with staged(wanted or durable(), directory, **parts):
             pytest.fail("it started")
     return fault.value
 
@@ -438,10 +443,10 @@ def test_a_poison_that_was_not_buried_in_time_is_named_and_left_out_when_the_ope
     """Whether anybody was told of its success the journal does not know. Nothing else is lost."""
 
     async def scene(directory: Path) -> None:
-        await poisoned(directory, part)
+        await poisoned(directory, part, impatient())
         parts: dict[str, Part | str] = {"one": part, "two": part, "three": part}
         for _ in range(2):
-            fault = await refused(directory, **parts)
+            fault = await refused(directory, impatient(), **parts)
             assert str(fault) == "the replicas do not agree on what the journal holds, at slot 11"
             assert fault.hint.endswith("start once with --leave-out 11")
         async with staged(durable(), directory, 11, **parts) as stage:

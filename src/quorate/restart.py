@@ -153,6 +153,9 @@ def surviving(entry: Entry, tombstones: Tombstones) -> list[Entry]:
 
 
 async def learn(core: Coordinator, keeper: Keeper) -> None:
-    """Tell the core of the deadlines that the checkpoint holds."""
-    for database, key, held in (await keeper.load()).deadlines:
+    """Tell the core of the deadlines that the checkpoint holds, and which keys are large."""
+    loaded = await keeper.load()
+    for database, key, held in loaded.deadlines:
         core.protocol.learn(database, key, held)
+    for database, key, size in loaded.sizes:
+        core.changes.found(database, key, size)

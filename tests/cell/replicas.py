@@ -99,15 +99,23 @@ def service_pids(cell: RunningCell) -> dict[str, int]:
 
 
 def all_gone(pids: Iterable[int]) -> None:
-    """Wait until none of these processes runs."""
-    eventually(lambda: all(processes.stat(pid) is None for pid in pids), f"{pids} have ended")
+    """Wait until none of these processes runs. Whoever has to reap them may take its time."""
+    eventually(lambda: all(has_ended(pid) for pid in pids), f"{pids} have ended")
+
+
+def has_ended(pid: int) -> bool:
+    """Whether this process runs no more, reaped or not."""
+    status = processes.stat(pid)
+    return status is None or status.ended
 
 
 def kill_everything(cell: RunningCell) -> None:
     """`kill -9` of the coordinator, its keeper and every replica."""
     cell.look()
     for pid in (cell.pid, *cell.processes_left()):
-        os.kill(pid, signal.SIGKILL)
+        # Some end by themselves when the coordinator has.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     assert cell.wait() == -signal.SIGKILL
     all_gone(cell.seen)
     assert cell.pid not in {entry.pid for entry in running(cell.environ)}

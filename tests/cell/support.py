@@ -279,9 +279,13 @@ class RunningCell:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """The environment of all that belongs to the cell in `home`: a register of its own, and this package's sources."""
+    """The environment of all that belongs to the cell in `home`: a register of its own, and this package's sources.
+
+    What Python compiles is kept wherever that is allowed: a cell is five processes, and there are hundreds of cells.
+    """
     (home / "run").mkdir(mode=0o700, exist_ok=True)
-    kept = {name: value for name, value in os.environ.items() if name != "XDG_STATE_HOME"}
+    left_out = {"XDG_STATE_HOME", "PYTHONDONTWRITEBYTECODE"}
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
     return kept | {"XDG_RUNTIME_DIR": str(home / "run"), "PYTHONPATH": SOURCE, "NO_COLOR": "1"}
 
 

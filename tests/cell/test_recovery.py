@@ -14,7 +14,7 @@ import redis
 
 from tests.cell.conftest import MakeCell
 from tests.cell.replicas import agreed_state, logged, service_pids, variants_of
-from tests.cell.support import Document, RunningCell, eventually, example, exchange, received
+from tests.cell.support import POLL_SECONDS, Document, RunningCell, eventually, example, exchange, received
 from tests.cell.workload import Workload
 
 REDIS = pytest.mark.needs("redis-server", "libmimalloc.so.2", "libtcmalloc_minimal.so.4")
@@ -34,7 +34,7 @@ def cell_of(name: str, domain: str | None = None, **limits: int) -> Document:
 
 def impatient(name: str, domain: str | None = None) -> Document:
     """The same, where silence is judged sooner than usual."""
-    return cell_of(name, domain, silence_ns_max=2 * SECOND_NS, decision_ns_max=2 * SECOND_NS + 1)
+    return cell_of(name, domain, silence_ns_max=SECOND_NS, decision_ns_max=SECOND_NS + 1)
 
 
 class Watch:
@@ -54,7 +54,7 @@ class Watch:
         self._thread.join()
 
     def _look(self, cell: RunningCell) -> None:
-        while not self._is_over.is_set():
+        while not self._is_over.wait(POLL_SECONDS):
             self.voters.append(sum(replica.role == "voting" for replica in cell.status().replicas))
 
 
@@ -160,7 +160,7 @@ def test_shadows_cost_no_vote_and_a_restart_one(cells: MakeCell) -> None:
 @pytest.mark.parametrize("strategy", ["restart", "shadow", "shadow-all"])
 def test_replicas_are_rejuvenated_on_a_schedule(cells: MakeCell, strategy: str) -> None:
     """Each as often as it is to be: one of them has a period of its own."""
-    document = cell_of("kv", "process") | {"recovery": {"strategy": strategy, "every": "2s"}}
+    document = cell_of("kv", "process") | {"recovery": {"strategy": strategy, "every": "1s"}}
     document["replica"][2]["every"] = "1h"
     cell = cells(document).start()
     with Workload(cell, CLIENTS) as work:
@@ -168,7 +168,7 @@ def test_replicas_are_rejuvenated_on_a_schedule(cells: MakeCell, strategy: str) 
         cell.rebuilt("b", 1)
     work.assert_right()
     assert cell.replica("c").rebuilds == 0
-    assert (cell.status().exposure_seconds or 0) > 2
+    assert (cell.status().exposure_seconds or 0) > 1
     cell.assert_agreed()
     assert logged(cell, "rebuild began", why="scheduled")
     assert cell.stop() == 0

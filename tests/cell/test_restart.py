@@ -2,6 +2,10 @@
 
 import itertools
 import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ from tests.cell.conftest import MakeCell
 from tests.cell.replicas import State, agreed_state, kill_everything, service_pids
 from tests.cell.support import Document, RunningCell, eventually, example
 from tests.cell.workload import Counting, Model, Workload
+from tests.domains.harness import short_directory
 
 SANDBOX = pytest.mark.needs("bwrap", "redis-server", "libmimalloc.so.2", "libtcmalloc_minimal.so.4")
 REDIS = pytest.mark.needs("redis-server", "libmimalloc.so.2", "libtcmalloc_minimal.so.4")
@@ -20,6 +25,10 @@ REQUESTS = 100
 SCRIPT = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
 HIDING = "return redis.call('INCR', 'hidden' .. ARGV[1])"
 HEAD_BYTES = 512
+WRITTEN_BYTES_MAX = 1024 * 1024
+# How often a checkpoint is made where one is waited for.
+SOON = "100ms"
+EARLY_SECONDS = 0.5
 
 
 def durable(name: str = "kv", domain: str = "process", sync: str = "always", every: str = "1h") -> Document:
@@ -29,11 +38,22 @@ def durable(name: str = "kv", domain: str = "process", sync: str = "always", eve
 
 def journal_of(cell: RunningCell) -> list[Path]:
     """Its segments in order, those that were begun."""
-    return [
-        path
-        for path in sorted((cell.state / "durable" / "journal").iterdir())
-        if path.read_bytes()[HEAD_BYTES:].strip(b"\0")
-    ]
+    return [path for path in sorted((cell.state / "durable" / "journal").iterdir()) if written(path)[HEAD_BYTES:]]
+
+
+def written(path: Path) -> bytes:
+    """What of a segment is written: that begins at its beginning, and is far less than its 64 MiB."""
+    with path.open("rb") as file:
+        data = file.read(WRITTEN_BYTES_MAX)
+    assert data.endswith(bytes(HEAD_BYTES))
+    return data.rstrip(b"\0")
+
+
+def overwrite(path: Path, at: int, data: bytes) -> None:
+    """Put other bytes there, and leave the rest as it is."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
 
 
 def store_of(cell: RunningCell) -> Path:
@@ -72,7 +92,7 @@ def test_a_cell_that_was_stopped_goes_on_where_it_was(cells: MakeCell, every: st
 @REDIS
 def test_keys_that_a_script_does_not_name_are_in_the_checkpoint(cells: MakeCell) -> None:
     """Nothing else was written in their database: their number tells of them."""
-    document = durable("redis", "process", every="1s")
+    document = durable("redis", "process", every=SOON)
     document["cell"]["scripts"] = [redis.Redis().register_script(HIDING).sha]
     cell = cells(document).start()
     hide = cell.redis(db=3).register_script(HIDING)
@@ -105,7 +125,7 @@ def fill(cell: RunningCell) -> State:
         work.more(REQUESTS)
     work.assert_right()
     client.set("mortal", "soon", px=600_000)
-    client.set("doomed", "x", px=1_000)
+    client.set("doomed", "x", px=100)
     client.select(5)
     client.set("elsewhere", b"\0\r\n")
     client.select(0)
@@ -134,9 +154,15 @@ def use(cell: RunningCell) -> None:
 
 @pytest.mark.parametrize("sync", ["always", "interval"])
 def test_nothing_acknowledged_is_lost_and_nothing_is_done_twice(cells: MakeCell, sync: str) -> None:
-    """Killed processes lose nothing that was written; only a machine that loses power could tell the two apart."""
-    cell = cells(durable(sync=sync, every="1s")).start()
+    """Killed processes lose nothing that was written; only a machine that loses power could tell the two apart.
+
+    What they leave is a checkpoint, and a journal that goes on behind it.
+    """
+    cell = cells(durable(sync=sync, every=SOON)).start()
     counting = [Counting(cell, f"counter{number}") for number in range(CLIENTS)]
+    for one in counting:
+        one.more(REQUESTS)
+    eventually(lambda: cell.status().checkpoint.slot, "there is a checkpoint")
     for one in counting:
         one.more(REQUESTS)
     kill_everything(cell)
@@ -155,10 +181,12 @@ def test_deadlines_that_pass_while_nobody_runs(cells: MakeCell) -> None:
     """They are as dead as if somebody had watched; what lives on dies in time."""
     cell = cells(durable()).start()
     client = cell.redis()
-    client.set("early", "x", px=1)
     client.set("late", "x", px=600_000)
     client.set("for ever", "x")
+    client.set("early", "x", px=round(EARLY_SECONDS * 1_000))
+    ends = time.monotonic() + EARLY_SECONDS
     kill_everything(cell)
+    eventually(lambda: time.monotonic() > ends, "its deadline has passed")
     cell.start()
     client = cell.redis()
     eventually(lambda: client.keys("*") in ([b"for ever", b"late"], [b"late", b"for ever"]), "the early one has ended")
@@ -168,7 +196,7 @@ def test_deadlines_that_pass_while_nobody_runs(cells: MakeCell) -> None:
 
 
 def test_a_cell_without_a_journal_starts_empty(cells: MakeCell) -> None:
-    cell = cells(durable(sync="off", every="1s")).start()
+    cell = cells(durable(sync="off", every=SOON)).start()
     client = cell.redis()
     client.set("key", "value")
     eventually(lambda: cell.status().checkpoint.slot, "there is a checkpoint")
@@ -198,71 +226,90 @@ def test_what_was_written_without_syncing_is_void(cells: MakeCell) -> None:
 # What is refused.
 
 
-def test_what_was_kept_is_never_passed_over(cells: MakeCell) -> None:
+@pytest.fixture(scope="module")
+def left() -> Iterator[tuple[Path, Path]]:
+    """What two cells left that were stopped: a journal alone, and the same with a checkpoint of all that it holds."""
+    with short_directory() as directory:
+        (directory / "one").mkdir()
+        with closing(RunningCell(directory / "one", durable())) as one:
+            client = one.start().redis()
+            for number in range(REQUESTS):
+                client.set("key", f"value {number}")
+            assert one.stop() == 0
+        (directory / "other").mkdir()
+        with closing(RunningCell(directory / "other", durable(every=SOON))) as other:
+            copy(one.state, other.state)
+            slot = other.start().status().slot
+            assert slot >= REQUESTS
+            eventually(lambda: other.status().checkpoint.slot >= slot, "all is in the checkpoint")
+            assert other.stop() == 0
+        yield one.state, other.state
+
+
+def copy(state: Path, to: Path) -> None:
+    """Copy a state directory, but for the journal's room."""
+    subprocess.run(["cp", "--archive", "--sparse=always", state, to], check=True)
+
+
+def kept(cells: MakeCell, state: Path, document: Document) -> RunningCell:
+    """A cell that is to go on with a copy of this state."""
+    cell = cells(document)
+    copy(state, cell.state)
+    return cell
+
+
+def test_what_is_refused_elsewhere_is_good(cells: MakeCell, left: tuple[Path, Path]) -> None:
+    """A copy of either state is started from, as long as nobody does anything to it."""
+    for state in left:
+        cell = kept(cells, state, durable()).start()
+        assert cell.redis().get("key") == f"value {REQUESTS - 1}".encode()
+        assert cell.stop() == 0
+
+
+def test_what_was_kept_is_never_passed_over(cells: MakeCell, left: tuple[Path, Path]) -> None:
     """A cell without a journal would start empty, beside a state that was to be kept."""
-    cell = kept(cells)
-    cell.write(durable(sync="off"))
-    log = refusal(cell)
+    log = refusal(kept(cells, left[0], durable(sync="off")))
     assert "journal.sync is off: it would be left out" in log
     assert "hint: set journal.sync again, or move that directory away" in log
 
 
-def kept(cells: MakeCell, every: str = "1h") -> RunningCell:
-    """A cell that was stopped and has kept one key, in its store where it made a checkpoint."""
-    cell = cells(durable(every=every)).start()
-    cell.redis().set("key", "value" * 100)
-    if every != "1h":
-        eventually(lambda: cell.status().checkpoint.slot, "there is a checkpoint")
-    assert cell.stop() == 0
-    cell.forget_clients()
-    return cell
-
-
-def test_the_state_of_another_service(cells: MakeCell) -> None:
-    cell = kept(cells)
+def test_the_state_of_another_service(cells: MakeCell, left: tuple[Path, Path]) -> None:
     document = durable()
     document["cell"]["name"] = "another"
-    cell.write(document)
-    log = refusal(cell)
+    log = refusal(kept(cells, left[0], document))
     assert "belongs to the service 'kv', not 'another'" in log
     assert "hint: set cell.state to a directory of this cell's own" in log
 
 
-def test_the_state_of_another_release(cells: MakeCell) -> None:
-    cell = kept(cells, "1s")
-    with sqlite3.connect(store_of(cell)) as store:
+def test_the_state_of_another_release(cells: MakeCell, left: tuple[Path, Path]) -> None:
+    cell = kept(cells, left[1], durable())
+    with closing(sqlite3.connect(store_of(cell))) as store, store:
         store.execute("PRAGMA user_version = 99")
-    store.close()
     log = refusal(cell)
     assert "has format 99; this release reads format 1" in log
     assert "hint: run it with the release that wrote it" in log
 
 
-def test_the_journal_of_another_release(cells: MakeCell) -> None:
-    cell = kept(cells)
+def test_the_journal_of_another_release(cells: MakeCell, left: tuple[Path, Path]) -> None:
+    cell = kept(cells, left[0], durable())
     segment = journal_of(cell)[0]
-    data = bytearray(segment.read_bytes())
-    version = data.index(b"\x01", 8)
-    data[version] = 99
-    segment.write_bytes(data)
+    overwrite(segment, written(segment).index(b"\x01", 8), b"\x63")
     log = refusal(cell)
     assert "has format 99; this release reads format 1" in log
     assert "hint: run it with the release that wrote it" in log
 
 
-def test_a_journal_that_is_corrupt_in_the_middle_is_refused(cells: MakeCell) -> None:
-    cell = cells(durable()).start()
-    client = cell.redis()
-    for number in range(REQUESTS):
-        client.set("key", f"value {number}")
-    assert cell.stop() == 0
+def test_a_journal_that_is_corrupt_in_the_middle_is_refused(cells: MakeCell, left: tuple[Path, Path]) -> None:
+    cell = kept(cells, left[0], durable())
     segment = journal_of(cell)[0]
-    data = segment.read_bytes()
-    segment.write_bytes(data.replace(b"value 50", b"value 51", 1))
+    data = written(segment)
+    assert data.count(b"value 50") == 1
+    overwrite(segment, data.index(b"value 50"), b"value 51")
+    corrupt = written(segment)
     log = refusal(cell)
     assert "error: the journal is corrupt" in log
     assert "hint: " in log
-    assert segment.read_bytes() != data, "nothing is mended that somebody may still want to look at"
+    assert written(segment) == corrupt, "nothing is mended that somebody may still want to look at"
 
 
 def test_a_torn_tail_is_cut_off(cells: MakeCell) -> None:
@@ -273,9 +320,9 @@ def test_a_torn_tail_is_cut_off(cells: MakeCell) -> None:
     client.set("second", "value")
     kill_everything(cell)
     segment = journal_of(cell)[-1]
-    data = segment.read_bytes()
+    data = written(segment)
     torn = data.rindex(b"second")
-    segment.write_bytes(data[:torn] + bytes(len(data) - torn))
+    overwrite(segment, torn, bytes(len(data) - torn))
     cell.start()
     assert cell.redis().get("first") == b"value"
     assert cell.redis().get("second") is None
@@ -300,19 +347,17 @@ def damage_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [damage_row, damage_file])
-def test_a_damaged_state_store_is_refused(cells: MakeCell, damage: Any) -> None:
-    cell = kept(cells, "1s")
+def test_a_damaged_state_store_is_refused(cells: MakeCell, left: tuple[Path, Path], damage: Any) -> None:
+    cell = kept(cells, left[1], durable())
     damage(store_of(cell))
     log = refusal(cell)
     assert f"the state store {store_of(cell)} is damaged" in log
     assert "hint: with the cell stopped, move it away; the cell then starts without this state" in log
 
 
-def test_a_store_that_went_without_its_journal_s_beginning(cells: MakeCell) -> None:
+def test_a_store_that_went_without_its_journal_s_beginning(cells: MakeCell, left: tuple[Path, Path]) -> None:
     """The store is moved away, and the journal was cut off behind it: that is a loss, and is said."""
-    cell = kept(cells, "1s")
-    assert cell.state.exists()
-    cell.start()
+    cell = kept(cells, left[1], durable(every=SOON)).start()
     model = Model("client", 1)
     with redis.Redis(port=cell.port, decode_responses=True) as client:
         for _ in range(REQUESTS):

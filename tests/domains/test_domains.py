@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from quorate.domains import processes
+from quorate.domains.box import Box
 from quorate.domains.console import CONSOLE_BYTES_MAX
 from quorate.domains.make import make
 from quorate.domains.port import Domain, Recipe, Usage
@@ -89,6 +90,32 @@ def test_a_real_redis_answers_over_its_lane(kind: str, loop: str, directory: Pat
         assert (await domain.kill()).code == -signal.SIGKILL
         assert domain.pid is None
         assert domain.usage() == Usage(0, 0)
+
+    run(main(), loop)
+
+
+def test_whoever_ends_it_while_another_does_waits_for_the_same_end(
+    kind: str, loop: str, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a convicted replica is being ended, and all begin anew: the kernel may take its time."""
+    asked_before: set[int] = set()
+
+    def is_dead_at_last(box: Box) -> bool:
+        if box._init in asked_before:
+            return is_dead(box)
+        asked_before.add(box._init)
+        return False
+
+    is_dead = Box._init_is_dead
+    monkeypatch.setattr(Box, "_init_is_dead", is_dead_at_last)
+
+    async def main() -> None:
+        domain = make_one(kind, listening(), directory)
+        await domain.start()
+        await domain.hog()
+        first, second = await asyncio.gather(domain.kill(), domain.kill())
+        assert first == second
+        assert processes.descendants(os.getpid()) == []
 
     run(main(), loop)
 

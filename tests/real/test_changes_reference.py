@@ -119,7 +119,7 @@ class Watched(Cell):
 
     def _take_notes(self) -> None:
         changes = self.protocol.changes
-        self._noted |= {(database, key) for database, key, _ in changes.take(changes.count)}
+        self._noted |= {(database, key) for database, key, _ in changes.take(changes.count, changes.weight)}
         while changes.whole:
             self._wholes.add(changes.take_whole())
         for database, kind, key in changes.take_recent():

@@ -15,6 +15,7 @@ from quorate.keeping import BACKLOG_BYTES_MAX
 from quorate.state.faults import FeedFault, StateFault
 from quorate.state.link import LoadedState
 from quorate.state.rows import Checkpoint
+from quorate.trusted.changes import LARGE_BYTES
 from quorate.trusted.protocols.redis.state_records import deadline_of
 from quorate.trusted.protocols.redis.state_restore import restore_requests
 from tests.sim.invariants.base import Violation
@@ -266,7 +267,8 @@ class SimulatedKeeper:
         """What to start from."""
         records = self.store.records.items()
         found = [(*place, deadline_of(record)) for place, record in records if deadline_of(record) >= 0]
-        return LoadedState(self.store.slot, self.store.extras, found)
+        sizes = [(*place, len(record)) for place, record in records if len(record) >= LARGE_BYTES]
+        return LoadedState(self.store.slot, self.store.extras, found, sizes)
 
     async def stop(self) -> None:
         """It has ended."""

@@ -65,8 +65,8 @@ PLANTED_RECOVERY = (
     fault(
         "the run that closes a checkpoint leaves a key out",
         "sweep.py",
-        "taken = self._changes.take(self._changes.count)",
-        "taken = self._changes.take(max(self._changes.count - 1, 1))",
+        "taken = self._changes.take(self._changes.count, self._changes.weight)",
+        "taken = self._changes.take(max(self._changes.count - 1, 1), self._changes.weight)",
     ),
     fault(
         "a set that was written is not noted",
@@ -109,8 +109,8 @@ PLANTED_RECOVERY = (
     fault(
         "replayed writes change nothing that is read",
         "coordinator.py",
-        "        self.changes.note_again(entry.changes)\n",
-        "        self.changes.note_again([])\n",
+        "        self.changes.note_again(entry.changes, sum(map(len, entry.requests)))\n",
+        "        self.changes.note_again([], 0)\n",
     ),
     fault(
         "slots begin anew where they began before",

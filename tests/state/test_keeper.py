@@ -14,7 +14,7 @@ import pytest
 from quorate.domains.processes import stat
 from quorate.state.faults import FeedFault, StateFault
 from quorate.state.link import Keeper, LoadedState
-from quorate.trusted.changes import SET, STRING
+from quorate.trusted.changes import LARGE_BYTES, SET, STRING
 from tests.state.keepers import committed, keeping, run, started, until
 from tests.state.support import PROTOCOL, Lie, Replica, members, string
 
@@ -54,17 +54,19 @@ def test_what_is_committed_is_there_when_it_comes_back(tmp_path: Path) -> None:
             keeper.put(0, b"a", string(b"1"))
             keeper.put(0, b"b", string(b"2", 1_900_000_000_000))
             keeper.put(7, b"s", members(b"x"))
+            keeper.put(7, b"long", string(b"x" * LARGE_BYTES))
             keeper.delete(0, b"a")
             done = await committed(keeper, 5, is_durable=True)
-            assert done.counts == {0: 1, 7: 1}
+            assert done.counts == {0: 1, 7: 2}
             keeper.clear(0)
             keeper.put(0, b"not committed", string(b"x"))
         async with keeping(tmp_path / "state") as keeper:
             assert (keeper.checkpoint, keeper.extras) == (done, b"extras 5")
             deadlines = [(0, b"b", 1_900_000_000_000)]
-            assert await keeper.load() == LoadedState(5, b"extras 5", deadlines)
-            assert await keeper.page(None, 10) == [(0, b"b", STRING), (7, b"s", SET)]
-            assert await keeper.page((0, b"b"), 10) == [(7, b"s", SET)]
+            sizes = [(7, b"long", len(string(b"x" * LARGE_BYTES)))]
+            assert await keeper.load() == LoadedState(5, b"extras 5", deadlines, sizes)
+            assert await keeper.page(None, 10) == [(0, b"b", STRING), (7, b"long", STRING), (7, b"s", SET)]
+            assert await keeper.page((0, b"b"), 10) == [(7, b"long", STRING), (7, b"s", SET)]
             assert await keeper.page((7, b"s"), 10) == []
 
     run(work())

@@ -11,6 +11,7 @@ from quorate.state import dialects, loop, wire
 from quorate.state.faults import StateFault
 from quorate.state.loop import KeeperLoop, Stopped
 from quorate.state.store import StateStore
+from quorate.trusted.changes import LARGE_BYTES
 from tests.state.support import PROTOCOL, SERVICE, Replica, string
 
 TURNS_MAX = 2_000
@@ -137,10 +138,25 @@ def test_keys_with_deadlines_are_told_in_parts_between_other_work(
     filled(coordinator)
     coordinator.say(wire.Load(), wire.AskPage(None, 1))
     assert coordinator.until(wire.Loaded) == wire.Loaded(1, b"x")
-    parts = [message.items for message in coordinator.heard if isinstance(message, wire.Found)]
+    parts = [message.deadlines for message in coordinator.heard if isinstance(message, wire.Found)]
     assert [len(part) for part in parts] == [20, 20, 10]
     assert sorted(item for part in parts for item in part) == sorted((0, b"%d" % n, n) for n in range(50))
     assert any(isinstance(message, wire.Paged) for message in coordinator.heard)
+
+
+def test_long_names_are_told_in_parts_too(coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "FOUND_BYTES_MAX", 2_000)
+    long = string(b"x" * LARGE_BYTES)
+    puts = [wire.Put(0, b"%03d" % number * 300, long) for number in range(5)]
+    for put in puts:
+        coordinator.say(put)
+        coordinator.turn()
+    coordinator.say(wire.Commit(1, False, b"x", {0: 5}), wire.Load())
+    coordinator.until(wire.Loaded)
+    parts = [message.sizes for message in coordinator.heard if isinstance(message, wire.Found)]
+    assert [len(part) for part in parts] == [3, 2]
+    assert sorted(key for part in parts for _, key, _ in part) == [put.key for put in puts]
+    assert {size for part in parts for _, _, size in part} == {len(long)}
 
 
 def test_what_is_said_of_a_feed_that_is_over_is_ignored(coordinator: Coordinator) -> None:

@@ -29,7 +29,7 @@ MESSAGES: list[wire.Message] = [
     wire.Sealed(1, 6),
     wire.Failed(1, True, "database 0 key 'ö' reads back as …"),
     wire.Paged([(0, b"a", 1), (1, b"", -1)]),
-    wire.Found([]),
+    wire.Found([], [(0, b"a", 70_000)]),
     wire.Loaded(6, b"extras"),
     wire.Broke("disk full", "make room"),
 ]
@@ -69,7 +69,7 @@ def test_a_body_that_is_too_short_or_too_long_is_refused(message: wire.Message) 
 
 @pytest.mark.parametrize(
     ("message", "start"),
-    [(wire.Found([(0, b"a", 1)]), 1), (wire.Commit(1, True, b"", {0: 1}), 14), (wire.Miscounted(1, [0]), 9)],
+    [(wire.Found([(0, b"a", 1)], []), 1), (wire.Commit(1, True, b"", {0: 1}), 14), (wire.Miscounted(1, [0]), 9)],
     ids=lambda given: type(given).__name__,
 )
 def test_a_count_beyond_the_frame_is_refused_before_anything_is_made_of_it(message: wire.Message, start: int) -> None:

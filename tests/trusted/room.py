@@ -98,9 +98,9 @@ class Room:
 
     # Writers.
 
-    def writes(self, key: bytes, value: bytes | None, database: int = 0, hint: int = STRING) -> None:
-        """A write changes one key."""
-        self.toy.changes.note(database, key, hint)
+    def writes(self, key: bytes, value: bytes | None, database: int = 0, hint: int = STRING, least: int = 0) -> None:
+        """A write changes one key, which may weigh `least` then."""
+        self.toy.changes.note(database, key, hint, 0, least)
         if value is None:
             self.world.pop((database, key), None)
         else:

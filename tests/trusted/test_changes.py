@@ -18,7 +18,7 @@ def test_each_key_is_noted_once_with_the_last_hint() -> None:
     changes.note(0, b"b", UNKNOWN)
     changes.note(1, b"a", UNKNOWN)
     assert (changes.count, changes.size) == (3, 3 * (1 + KEY_BYTES))
-    assert changes.take(10) == [(0, b"a", LIST), (0, b"b", ZSET), (1, b"a", UNKNOWN)]
+    assert changes.take(10, 99_999) == [(0, b"a", LIST), (0, b"b", ZSET), (1, b"a", UNKNOWN)]
     assert (changes.count, changes.size) == (0, 0)
 
 
@@ -26,12 +26,12 @@ def test_as_many_as_asked_for_are_taken_oldest_first() -> None:
     changes = kept()
     for number in range(5):
         changes.note(number % 2, b"%d" % number, STRING)
-    assert [key for _, key, _ in changes.take(2)] == [b"0", b"2"]
+    assert [key for _, key, _ in changes.take(2, 99_999)] == [b"0", b"2"]
     assert changes.count == 3
-    assert [key for _, key, _ in changes.take(2)] == [b"4", b"1"]
+    assert [key for _, key, _ in changes.take(2, 99_999)] == [b"4", b"1"]
     changes.note(0, b"5", STRING)
-    assert [key for _, key, _ in changes.take(2)] == [b"3", b"5"]
-    assert changes.take(1) == []
+    assert [key for _, key, _ in changes.take(2, 99_999)] == [b"3", b"5"]
+    assert changes.take(1, 99_999) == []
 
 
 def test_the_first_may_be_looked_at() -> None:
@@ -46,9 +46,9 @@ def test_the_first_may_be_looked_at() -> None:
 def test_what_was_taken_is_noted_anew() -> None:
     changes = kept()
     changes.note(0, b"a", STRING)
-    changes.take(1)
+    changes.take(1, 99_999)
     changes.note(0, b"a", LIST)
-    assert changes.take(1) == [(0, b"a", LIST)]
+    assert changes.take(1, 99_999) == [(0, b"a", LIST)]
 
 
 def test_a_whole_database_is_noted_once_and_taken_with_all_keys_noted_in_it() -> None:
@@ -62,7 +62,7 @@ def test_a_whole_database_is_noted_once_and_taken_with_all_keys_noted_in_it() ->
     assert changes.take_whole() == 3
     assert changes.take_whole() == 5
     assert (changes.count, changes.size) == (1, 2 + KEY_BYTES)
-    assert changes.take(9) == [(4, b"bc", STRING)]
+    assert changes.take(9, 99_999) == [(4, b"bc", STRING)]
 
 
 def test_while_nobody_takes_them_nothing_is_noted() -> None:
@@ -71,7 +71,8 @@ def test_while_nobody_takes_them_nothing_is_noted() -> None:
     changes.note_whole(0)
     changes.keep(0, b"b", STRING)
     changes.keep_whole(0)
-    assert (changes.count, changes.size, changes.whole, changes.take(9), changes.take_recent()) == (0, 0, [], [], [])
+    assert (changes.count, changes.size, changes.whole) == (0, 0, [])
+    assert (changes.take(9, 99_999), changes.take_recent()) == ([], [])
 
 
 def test_what_is_forgotten_is_noted_no_more() -> None:
@@ -80,7 +81,7 @@ def test_what_is_forgotten_is_noted_no_more() -> None:
     changes.note_whole(1)
     changes.forget()
     changes.note(0, b"b", STRING)
-    assert (changes.count, changes.size, changes.whole, changes.take(9)) == (0, 0, [], [])
+    assert (changes.count, changes.size, changes.whole, changes.take(9, 99_999)) == (0, 0, [], [])
 
 
 def test_the_journal_is_told_each_write_s_changes_again_and_again() -> None:
@@ -109,13 +110,13 @@ def test_what_is_only_read_again_is_no_write_s_change() -> None:
     changes.keep(0, b"a", STRING)
     changes.keep_whole(1)
     assert changes.take_recent() == []
-    assert (changes.take(1), changes.whole) == ([(0, b"a", STRING)], [1])
+    assert (changes.take(1, 99_999), changes.whole) == ([(0, b"a", STRING)], [1])
 
 
 def test_what_the_journal_told_is_noted_again() -> None:
     changes = kept()
-    changes.note_again([(0, STRING, b"a"), (2, WHOLE, b""), (0, EXTRA, b"script")])
-    assert (changes.take(9), changes.whole) == ([(0, b"a", STRING)], [2])
+    changes.note_again([(0, STRING, b"a"), (2, WHOLE, b""), (0, EXTRA, b"script")], 0)
+    assert (changes.take(9, 99_999), changes.whole) == ([(0, b"a", STRING)], [2])
     assert changes.take_recent() == []
 
 
@@ -134,6 +135,6 @@ def test_where_keys_may_come_and_go_unnoted_is_remembered_and_journaled() -> Non
     recent = changes.take_recent()
     assert recent == [(3, HIDDEN, b"")] * 2
     again = kept()
-    again.note_again(recent)
+    again.note_again(recent, 0)
     assert list(again.hidden) == [3]
     assert again.count == 0

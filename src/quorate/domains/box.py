@@ -48,6 +48,7 @@ class Box:
         self._contents = contents
         self._init = -1
         self._init_descriptor = -1
+        self._killing = asyncio.Lock()
         self.child: Child | None = None
         self.pid: int | None = None
 
@@ -167,7 +168,14 @@ class Box:
             end_family(self.child.pid)
 
     async def kill(self) -> None:
-        """End everything in the box; idempotent. Raises `OperatorFault` when the kernel does not let go of it."""
+        """End everything in the box; idempotent, also while that goes on.
+
+        Raises `OperatorFault` when the kernel does not let go of it.
+        """
+        async with self._killing:
+            await self._kill()
+
+    async def _kill(self) -> None:
         self.terminate()
         if self.child is not None:
             with suppress(TimeoutError):

@@ -3,6 +3,7 @@
 Knows the port and how the parts below it fit together. No boundary against a hole in the host's kernel.
 """
 
+import asyncio
 import os
 import socket
 from dataclasses import replace
@@ -42,6 +43,7 @@ class SandboxDomain:
         self._group: cgroup.Group | None = None
         self._service: Box | None = None
         self._hog: Box | None = None
+        self._killing = asyncio.Lock()
         self._process = -1
         self._peer = lane.Peer(-1)
 
@@ -178,7 +180,14 @@ class SandboxDomain:
             raise
 
     async def kill(self) -> Ended:
-        """End everything in the domain, without its cooperation; idempotent; leaves no process, group or mount."""
+        """End everything in the domain, without its cooperation; leaves no process, group or mount.
+
+        Idempotent, also while that goes on: a conviction and a revival may want the same.
+        """
+        async with self._killing:
+            return await self._kill()
+
+    async def _kill(self) -> Ended:
         for box in (self._hog, self._service):
             if box is not None:
                 await box.kill()

@@ -33,11 +33,15 @@ INHERITED = ("PATH", "PYTHONPATH", "QUORATE_PURE", "LANG", "LC_ALL")
 
 @dataclass(frozen=True, slots=True)
 class LoadedState:
-    """What a cell starts from: the checkpoint's slot and extras, and all deadlines: (database, key, ms)."""
+    """What a cell starts from: the checkpoint's slot and extras, all deadlines (database, key, ms), and `sizes`.
+
+    Those are of all keys that are large: (database, key, bytes).
+    """
 
     slot: int
     extras: bytes
     deadlines: list[tuple[int, bytes, int]]
+    sizes: list[tuple[int, bytes, int]]
 
 
 class Feeding:
@@ -113,7 +117,8 @@ class Keeper:
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._pages: deque[asyncio.Future[Any]] = deque()
         self._loads: deque[asyncio.Future[Any]] = deque()
-        self._found: list[tuple[int, bytes, int]] = []
+        self._deadlines: list[tuple[int, bytes, int]] = []
+        self._sizes: list[tuple[int, bytes, int]] = []
         self._loop.add_reader(sock.fileno(), self._readable)
         child.end.add_done_callback(self._ended)
 
@@ -300,11 +305,12 @@ class Keeper:
                 self.on_miscounted(databases)
             case wire.Paged(items):
                 _resolve(self._pages, items)
-            case wire.Found(items):
-                self._found += items
+            case wire.Found(deadlines, sizes):
+                self._deadlines += deadlines
+                self._sizes += sizes
             case wire.Loaded(slot, extras):
-                found, self._found = self._found, []
-                _resolve(self._loads, LoadedState(slot, extras, found))
+                _resolve(self._loads, LoadedState(slot, extras, self._deadlines, self._sizes))
+                self._deadlines, self._sizes = [], []
             case wire.Broke(reason, hint):
                 self._break(StateFault(reason, hint))
             case wire.Progressed() | wire.Fed() | wire.Lagged() | wire.Sealed() | wire.Failed():

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
+from ..trusted.changes import LARGE_BYTES
 from ..trusted.limits import MIB
 from . import wire
 from .dialects import StateDialect
@@ -24,6 +25,7 @@ from .store import StateStore
 RECEIVE_BYTES = 1 * MIB
 DESCRIPTORS_MAX = 16
 FOUND_KEYS_MAX = 1_024
+FOUND_BYTES_MAX = 1 * MIB
 OUTGOING_BYTES_MAX = 4 * MIB
 IDLE_SECONDS = 1.0
 LAST_WORDS_SECONDS_MAX = 5.0
@@ -224,18 +226,24 @@ class KeeperLoop:
         self._feeds[number] = Feed(number, lane, self._store, self._dialect, pace, self._say)
 
     def _load(self) -> Iterator[wire.Event]:
-        """All keys with a deadline, some at a time."""
+        """All keys with a deadline, and all that are large, some at a time."""
         snapshot = self._store.snapshot()
         try:
-            items: list[tuple[int, bytes, int]] = []
+            deadlines: list[tuple[int, bytes, int]] = []
+            sizes: list[tuple[int, bytes, int]] = []
+            named = 0
             for count, (database, key, record) in enumerate(snapshot.rows(), 1):
                 deadline = self._dialect.deadline(record)
                 if deadline >= 0:
-                    items.append((database, key, deadline))
-                if count % FOUND_KEYS_MAX == 0:
-                    yield wire.Found(items)
-                    items = []
-            yield wire.Found(items)
+                    deadlines.append((database, key, deadline))
+                    named += len(key)
+                if len(record) >= LARGE_BYTES:
+                    sizes.append((database, key, len(record)))
+                    named += len(key)
+                if count % FOUND_KEYS_MAX == 0 or named > FOUND_BYTES_MAX:
+                    yield wire.Found(deadlines, sizes)
+                    deadlines, sizes, named = [], [], 0
+            yield wire.Found(deadlines, sizes)
             yield wire.Loaded(snapshot.slot, snapshot.extras)
         finally:
             snapshot.close()

@@ -163,13 +163,14 @@ class Paged(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Some of the keys with a deadline: database, key, deadline in ms as replicas hold it."""
+    """Some of the keys with a deadline, in ms as replicas hold it, and some that are large, in bytes, by database."""
 
-    items: list[tuple[int, bytes, int]]
+    deadlines: list[tuple[int, bytes, int]]
+    sizes: list[tuple[int, bytes, int]]
 
 
 class Loaded(NamedTuple):
-    """All keys with a deadline have been told."""
+    """All keys with a deadline, and all that are large, have been told."""
 
     slot: int
     extras: bytes
@@ -208,7 +209,7 @@ _KINDS: tuple[tuple[type[Any], str], ...] = (
     (Sealed, "ii"),
     (Failed, "i?t"),
     (Paged, "l"),
-    (Found, "l"),
+    (Found, "ll"),
     (Loaded, "ib"),
     (Broke, "tt"),
 )

@@ -174,7 +174,7 @@ class Coordinator:
 
     def replay(self, entry: Entry, now: int) -> None:
         """Execute again what the journal holds, as slots of the cell's own, which are not journaled once more."""
-        self.changes.note_again(entry.changes)
+        self.changes.note_again(entry.changes, sum(map(len, entry.requests)))
         for _, kind, extra in entry.changes:
             if kind == EXTRA:
                 self.protocol.adopt_extra(extra)

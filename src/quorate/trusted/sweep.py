@@ -26,6 +26,10 @@ CHUNK_KEYS_FIRST = 16
 # How often a chunk is doubled, at most, and which part of what a replica may owe one may have: 1 of 8.
 HASTE_MAX = 16
 LAG_SHARES = 8
+# What all of a chunk may weigh at most, and what is read in one go at the end, in what a replica may owe: 1/2, and 2.
+# So much a replica may have to keep beside the state.
+CHUNK_SHARES = 2
+CLOSING_TIMES = 2
 PAUSE_NS_MAX = 100_000_000
 # How many checkpoints in a row are tried for beside writers who change what nobody notes.
 MISCOUNTS_MAX = 2
@@ -246,11 +250,12 @@ class Sweep:
             self.stage = Stage.COUNTING
             self._database = changes.take_whole()
             return [self._protocol.count_state(self._database)]
-        if changes.count > self._closing_keys():
+        if changes.count > self._closing_keys() or self._is_heavy():
             self.stage = Stage.READING
             self._haste += 0 < self._left <= changes.count
             self._left = changes.count
-            return self._protocol.read_state(changes.take(self._hasty_keys()))
+            weight_max = self._limits.lag_bytes_max // CHUNK_SHARES
+            return self._protocol.read_state(changes.take(self._hasty_keys(), weight_max))
         return self._closing_spans()
 
     def _closing_spans(self) -> list[Span]:
@@ -260,7 +265,7 @@ class Sweep:
         self._is_clean = True
         self._counts = {}
         self._counting = []
-        taken = self._changes.take(self._changes.count)
+        taken = self._changes.take(self._changes.count, self._changes.weight)
         for database, _, _ in taken:
             self._used[database] = True
         for database in self._changes.hidden:
@@ -271,6 +276,10 @@ class Sweep:
             self._counting.append((database, span))
             spans.append(span)
         return spans
+
+    def _is_heavy(self) -> bool:
+        """Whether the replicas' replies to all that is left might be too much for them to keep at once."""
+        return self._changes.count > 1 and self._changes.weight > self._limits.lag_bytes_max * CLOSING_TIMES
 
     def _closing_keys(self) -> int:
         """How many keys may be read in one go, at the end."""
@@ -330,6 +339,7 @@ class Sweep:
                 self._changes.keep(database, key, kind)
                 self._weigh((database, key))
             else:
+                self._changes.found(database, key, self._limits.reply_bytes_max)
                 self._give_up((database, key), "its state is over the limit of one reply")
 
     def _take(self, part: Part) -> None:
@@ -338,6 +348,7 @@ class Sweep:
         self._undecided.pop(place, None)
         if part.is_settled:
             self._settled_keys += 1
+            self._changes.found(part.database, part.key, len(part.record or b""))
             self.effects.append(part)
             return
         self._is_clean = False
@@ -419,6 +430,7 @@ class Sweep:
     def _clear(self, database: int) -> None:
         """Nothing is known of this database any more, and nothing in it is unreadable."""
         self.effects.append(Clear(database))
+        self._changes.emptied(database)
         for place in list(self.unreadable):
             if place[0] == database:
                 del self.unreadable[place]
@@ -438,7 +450,8 @@ class Sweep:
         if self.stage is Stage.READING:
             self.stage = Stage.RESTING
         if self._changed_max:
-            self._changed_max = max(self._changed_max - self._settled_keys // CALM_SHARES, 1)
+            # Rounded up: where keys are so large that they are read one by one, that comes to an end as well.
+            self._changed_max = max(self._changed_max - -(-self._settled_keys // CALM_SHARES), 1)
         pause = 0 if self.is_urgent else (now - self._asked_at) * IDLE_SHARES
         self._not_before = now + min(pause, PAUSE_NS_MAX)
 
@@ -453,6 +466,7 @@ class Sweep:
         if self.unreadable or self.rounds > ROUNDS_MAX:
             self._stop_wanting()
         elif self._is_clean and not self._changes.whole:
+            self._changes.all_read()
             self.effects.append(Checkpoint(self.closing_slot, self._counts))
             self.stage = Stage.SEALING if self._will_seal else Stage.RESTING
             # Whoever came while this one was under way needs another.

@@ -186,7 +186,7 @@ def changed(talk: Conversation) -> list[str]:
     """The keys noted since the last time, each behind its database."""
     changes = talk.protocol.changes
     wholes = [f"{changes.take_whole()}:*" for _ in list(changes.whole)]
-    return wholes + [f"{database}:{key.decode()}" for database, key, _ in changes.take(changes.count)]
+    return wholes + [f"{database}:{key.decode()}" for database, key, _ in changes.take(changes.count, changes.weight)]
 
 
 @pytest.mark.parametrize(

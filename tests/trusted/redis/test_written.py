@@ -45,8 +45,8 @@ def noted(request_: str, database: int = 0) -> tuple[list[Change], list[int]]:
     changes = Changes()
     changes.is_kept = True
     call = call_of(session_of(NotingDialect()), request_.encode().split())
-    note_written(changes, database, call.command, call.arguments)
-    return changes.take(99), changes.whole
+    note_written(changes, database, call.command, call.arguments, len(call.raw))
+    return changes.take(99, 1 << 40), changes.whole
 
 
 @pytest.mark.parametrize(
@@ -105,5 +105,81 @@ def test_what_reaches_a_whole_database_notes_all_of_it(request_: str, databases:
 def test_a_script_may_change_what_it_does_not_name(request_: str) -> None:
     changes = Changes()
     call = call_of(session_of(NotingDialect()), request_.encode().split())
-    note_written(changes, 3, call.command, call.arguments)
+    note_written(changes, 3, call.command, call.arguments, len(call.raw))
     assert list(changes.hidden) == [3]
+
+
+# What keys may weigh.
+
+NAME = 3  # a key of one letter is named three times by its read
+
+
+@pytest.mark.parametrize(
+    ("request_", "weight"),
+    [
+        ("SETRANGE k 30000000 x", 30_000_000),
+        ("SETBIT k 80000000 1", 10_000_000),
+        ("BITFIELD k SET u8 80000000 1", 10_000_000),
+        ("BITFIELD k OVERFLOW SAT INCRBY u8 #1000000 4294967295", 8_000_000),
+        ("BITFIELD k GET u8 0 SET i32 #2000000 7 GET u8 0", 16_000_000),
+    ],
+)
+def test_what_numbers_reach_is_weighed(request_: str, weight: int) -> None:
+    assert weight <= weigh(request_)[b"k"] <= weight + 1_000
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "SETRANGE k 99999999999 x",
+        "SETRANGE k -5 x",
+        "SETBIT k none 1",
+        "BITFIELD k SET u64 0 18446744073709551615",
+        "BITFIELD k SET",
+        "BITFIELD k",
+        "INCRBY k 9999999",
+        "DEL k aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    ],
+)
+def test_what_makes_nothing_long_weighs_little(request_: str) -> None:
+    assert weigh(request_)[b"k"] < 100
+
+
+def test_a_write_weighs_what_it_brings() -> None:
+    brought = weigh("APPEND k " + 500 * "x")[b"k"]
+    assert 500 < brought < 600
+    assert weigh("MSET a 12345 b 1")[b"a"] == NAME + 5
+    assert weigh("MSETNX a 12345 b 1")[b"b"] == NAME + 1
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "COPY big k",
+        "RENAME big k",
+        "LMOVE big k LEFT LEFT",
+        "SMOVE big k member",
+        "SUNIONSTORE k small big",
+        "ZUNIONSTORE k 2 small big",
+        "SORT big STORE k",
+        "BITOP OR k small big",
+        "PFMERGE k big",
+        "GEOSEARCHSTORE k big FROMMEMBER a BYRADIUS 1 km",
+        "ZRANGESTORE k big 0 -1",
+    ],
+)
+def test_what_takes_over_others_weighs_what_they_weigh(request_: str) -> None:
+    changes = Changes()
+    changes.is_kept = True
+    changes.found(0, b"big", 1_000_000)
+    assert 1_000_000 <= weigh(request_, changes)[b"k"] <= 1_000_200
+
+
+def weigh(request_: str, changes: Changes | None = None) -> dict[bytes, int]:
+    """What the keys may weigh that this request may change."""
+    if changes is None:
+        changes = Changes()
+        changes.is_kept = True
+    call = call_of(session_of(NotingDialect()), request_.encode().split())
+    note_written(changes, 0, call.command, call.arguments, len(call.raw))
+    return {key: changes.may_weigh(0, key) for key in call.arguments[1:]}

@@ -16,7 +16,7 @@ from ...limits import Limits
 from ...protocol import Protocol
 from ...span import Answer, Effect, Form, Span
 from .framing import encode_request
-from .kinds import kind_written
+from .kinds import TAKING_OVER, kind_written
 from .session import Session
 from .values import error
 
@@ -55,6 +55,7 @@ class Command:
         "plain_arity",
         "reason",
         "subcommands",
+        "takes_over",
         "treatment",
     )
 
@@ -74,6 +75,7 @@ class Command:
         self.plain_arity = {"set": 3, "zrange": 4}.get(name, 0)
         self.keys = keys
         self.kind = kind_written(name)
+        self.takes_over = name in TAKING_OVER
         self.reason = reason
         self.subcommands: dict[bytes, Command] = {}
 

@@ -318,6 +318,9 @@ class Parking:
             self._is_marking = True
             dialect.touched(parked.session.database, popped, now, effects)
             self._is_marking = False
+            held = sum([dialect.changes.may_weigh(parked.session.database, taken) for taken in popped])
+            for pushed in wish.pushed:
+                dialect.changes.keep(parked.session.database, pushed, UNKNOWN, 0, held)
 
     def _remember(self, parked: Parked) -> None:
         """Note its deadline; drop those of clients who left, before they are the larger part."""

@@ -215,7 +215,7 @@ class RedisProtocol(StatefulDialect):
                 span.extend(request.raw)
             if command.is_write:
                 if self.changes.is_kept or self.changes.is_journaled:
-                    note_written(self.changes, session.database, command, arguments)
+                    note_written(self.changes, session.database, command, arguments, len(request.raw))
                 if self.watchers or self.parking:
                     self._touch_written(session.database, command, arguments, now, effects)
                     span = None
@@ -299,7 +299,7 @@ class RedisProtocol(StatefulDialect):
 
     def _wrote(self, database: int, call: Call, effects: list[Effect]) -> None:
         """A write of a client's was appended to `effects`."""
-        note_written(self.changes, database, call.command, call.arguments)
+        note_written(self.changes, database, call.command, call.arguments, len(call.raw))
         if self.watchers or self.parking:
             self._touch_written(database, call.command, call.arguments, call.now, effects)
 

@@ -1,4 +1,4 @@
-"""What a key holds after a write: a hint, by the command's name."""
+"""What a key holds after a write, and what of others it may come to hold: hints, by the command's name."""
 
 from ...changes import HASH, LIST, SET, STREAM, STRING, UNKNOWN, ZSET
 
@@ -10,6 +10,15 @@ _KINDS = (
     (HASH, ("h",)),
     (ZSET, ("z", "geo")),
     (STREAM, ("x",)),
+)
+
+# What may make one key hold what others hold.
+TAKING_OVER = frozenset(
+    (
+        *("copy", "move", "rename", "renamenx", "lmove", "rpoplpush", "blmove", "brpoplpush", "smove", "sort"),
+        *("sdiffstore", "sinterstore", "sunionstore", "zdiffstore", "zinterstore", "zunionstore", "zrangestore"),
+        *("geosearchstore", "georadius", "georadiusbymember", "bitop", "pfmerge"),
+    )
 )
 
 

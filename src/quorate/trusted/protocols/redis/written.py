@@ -8,38 +8,62 @@ from .answers import DATABASES
 from .arguments import integer_argument
 from .base import Command
 from .expiry import copied_to
+from .reach import REACHING, reach
 
 # Writes whose keys are counted by a number: its position in the arguments; the keys follow it.
 _COUNTED = {"lmpop": 1, "zmpop": 1, "blmpop": 2, "bzmpop": 2, "eval": 2, "evalsha": 2}
 # What may change other keys than it names.
 _SCRIPTS = frozenset(("eval", "evalsha"))
 _STORING = {"sort": (b"STORE",), "georadius": (b"STORE", b"STOREDIST"), "georadiusbymember": (b"STORE", b"STOREDIST")}
-_UNKNOWN = frozenset(("flushall", "flushdb", "swapdb", "move", "copy"))
+_WHOLE = frozenset(("flushall", "flushdb", "swapdb"))
+_UNKNOWN = _WHOLE | {"move", "copy"}
+_MSETS = frozenset(("mset", "msetnx"))
 # How many words follow an option of XREADGROUP.
 _OPTION_VALUES = {b"GROUP": 2, b"COUNT": 1, b"BLOCK": 1}
 
 
-def note_written(changes: Changes, database: int, command: Command, arguments: list[bytes]) -> None:
-    """Note what this request may change; `database` is its client's."""
+def note_written(changes: Changes, database: int, command: Command, arguments: list[bytes], size: int) -> None:
+    """Note what this request of so many bytes may change; `database` is its client's."""
     name = command.name
+    if command.takes_over:
+        _note_taken_over(changes, database, command, arguments, size)
+    elif name in _WHOLE:
+        _note_whole(changes, database, name, arguments)
+    elif name in REACHING:
+        changes.note(database, arguments[1], command.kind, 0, size + reach(name, arguments))
+    elif name in _MSETS:
+        for index in range(1, len(arguments) - 1, 2):
+            changes.note(database, arguments[index], command.kind, len(arguments[index + 1]))
+    else:
+        if name in _SCRIPTS:
+            changes.note_hidden(database)
+        added = size if command.grows else 0
+        for key in written_keys(command, arguments) or ():
+            changes.note(database, key, command.kind, added)
+
+
+def _note_whole(changes: Changes, database: int, name: str, arguments: list[bytes]) -> None:
     if name == "flushall":
         for every in range(DATABASES):
             changes.note_whole(every)
     elif name == "flushdb":
         changes.note_whole(database)
-    elif name == "swapdb":
+    else:
         for argument in arguments[1:]:
             other = integer_argument(argument)
             if other is not None and 0 <= other < DATABASES:
                 changes.note_whole(other)
-    elif name in {"move", "copy"}:
-        for place, key in _moved(database, name, arguments):
-            changes.note(place, key, UNKNOWN)
-    else:
-        if name in _SCRIPTS:
-            changes.note_hidden(database)
-        for key in written_keys(command, arguments) or ():
-            changes.note(database, key, command.kind)
+
+
+def _note_taken_over(changes: Changes, database: int, command: Command, arguments: list[bytes], size: int) -> None:
+    """Keys that may come to hold what others hold."""
+    held = sum([changes.may_weigh(database, word) for word in arguments[1:]])
+    if command.name in {"move", "copy"}:
+        for place, key in _moved(database, command.name, arguments):
+            changes.note(place, key, UNKNOWN, size, held)
+        return
+    for key in written_keys(command, arguments) or ():
+        changes.note(database, key, command.kind, size, held)
 
 
 def _moved(database: int, name: str, arguments: list[bytes]) -> list[tuple[int, bytes]]:
