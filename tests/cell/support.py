@@ -21,7 +21,7 @@ import redis
 
 import quorate
 from quorate.domains import processes
-from quorate.observe.control import ask
+from quorate.observe.control import ask, watch
 from quorate.observe.evidence import ConvictionRecord, DissentRecord, read_convictions, read_dissents
 from quorate.observe.register import Entry, running, started
 from quorate.observe.snapshot import CellSnapshot, ReplicaSnapshot
@@ -224,11 +224,12 @@ class RunningCell:
 
         return eventually(found, f"{name} was rebuilt and votes")
 
-    def recover(self, *arguments: str) -> str:
-        """Have replicas rebuilt as `quorate recover` does; what it says when they vote. Fails when they do not."""
-        result = self.operate("recover", *arguments)
-        assert result.returncode == 0, result.stderr
-        return result.stdout
+    def recover(self, name: str | None, strategy: str | None = None) -> None:
+        """Have this replica rebuilt, or all, as `quorate recover` asks for it; returns when they vote, or fails."""
+        wanted = {"do": "recover", "replica": name, "all": name is None, "strategy": strategy}
+        recovered = watch(self.entry().control, wanted, lambda progress: None)["recovered"]
+        assert {replica["role"] for replica in recovered} == {"voting"}
+        assert name is None or [replica["name"] for replica in recovered] == [name]
 
     def settled(self) -> CellSnapshot:
         """Wait until every voting replica has answered every slot."""

@@ -108,7 +108,7 @@ def test_a_checkpoint_that_finds_no_room_is_made_when_there_is(cells: MakeCell) 
         client.set("first", "x")
         eventually(lambda: cell.status().checkpoint.slot, "there is a checkpoint")
         disk.fill(NEARLY_NOTHING)
-        held = {f"key{number}": str(number) * 1_000 for number in range(4_000)}
+        held = {f"key{number}": str(number) * 10_000 for number in range(400)}
         client.mset(held)
         eventually(lambda: cell.status().checkpoint.fault, "the operator is told")
         (line,) = logged(cell, "state is kept no more")[:1]

@@ -140,11 +140,13 @@ def test_shadows_cost_no_vote_and_a_restart_one(cells: MakeCell) -> None:
     with Workload(cell, CLIENTS) as work:
         work.more(REQUESTS)
         with Watch(cell) as watch:
-            assert "votes again" in cell.recover("b", "--strategy", "shadow")
-            cell.recover("--all", "--strategy", "shadow-all")
+            said = cell.operate("recover", "b", "--strategy", "shadow")
+            assert said.returncode == 0, said.stderr
+            assert "replica b (mimalloc) votes again" in said.stdout
+            cell.recover(None, "shadow-all")
         assert set(watch.voters) == {3}
         with Watch(cell) as watch:
-            cell.recover("c", "--strategy", "restart")
+            cell.recover("c", "restart")
         assert set(watch.voters) == {2, 3}
         work.more(REQUESTS)
     work.assert_right()
@@ -340,7 +342,7 @@ def test_what_clients_wait_for_outlives_a_rebuild(cells: MakeCell) -> None:
         unchanged.incr("mine")
         changed.multi()
         changed.incr("yours")
-        cell.recover("--all", "--strategy", "shadow-all")
+        cell.recover(None, "shadow-all")
         client.incr("yours")
         assert unchanged.execute() == [1]
         with pytest.raises(redis.WatchError):

@@ -2,8 +2,9 @@
 
 import pytest
 
-from quorate.trusted.changes import STRING, UNKNOWN
+from quorate.trusted.changes import LIST, STRING, UNKNOWN
 from quorate.trusted.sweep import (
+    CALM_ROUNDS,
     CALM_SHARES,
     DISAGREED,
     HASTE_MAX,
@@ -782,3 +783,20 @@ def test_another_store_has_miscounted_nothing_yet() -> None:
     room.sweep.stop()
     room.wants()
     assert not room.sweep.needs_calm(1)
+
+
+def test_who_makes_keys_something_else_again_and_again_waits_before_long() -> None:
+    room = Room()
+    room.writes(b"a", b"s1", hint=LIST)
+    room.wants()
+    turns = 0
+    while not room.checkpoints:
+        turns += 1
+        assert turns < 4 * CALM_ROUNDS
+        if not room.sweep.needs_calm(room.now):
+            # What it holds when it is read is never what the last write hints at.
+            room.writes(b"a", b"l1" if turns % 2 else b"s1", hint=STRING if turns % 2 else LIST)
+        room.decides_all()
+        room.goes_on()
+    assert turns >= CALM_ROUNDS
+    assert not room.sweep.needs_calm(room.now), "the next one is tried for as ever"

@@ -3,7 +3,7 @@
 from quorate.trusted.changes import ALONE_BYTES, HIDDEN, LARGE_BYTES, STRING, UNKNOWN, WHOLE, Change, Changes
 from tests.trusted.room import Room
 
-NAME = 3  # bytes that a key of one letter has in its read
+NAME = 6  # bytes that a key of one letter has in its read
 ENDLESS = 1 << 40
 
 
@@ -47,10 +47,10 @@ def test_no_more_is_taken_than_may_weigh_so_much_but_one_at_least() -> None:
     assert (changes.count, changes.weight) == (0, 0)
 
 
-def test_a_long_name_weighs_as_often_as_a_read_says_it() -> None:
+def test_a_long_name_weighs_twice_as_often_as_a_read_says_it() -> None:
     changes = kept()
     changes.note(0, b"n" * 100, STRING)
-    assert changes.weight == 300
+    assert changes.weight == 600
 
 
 def test_what_a_large_key_held_is_added_to_what_is_written_to_it_later() -> None:

@@ -31,8 +31,8 @@ LARGE_BYTES: Final = 64 * 1024
 ALONE_BYTES: Final = 64 * 1024 * 1024
 # No more is counted for one write.
 _WRITE_BYTES_MAX: Final = 1 << 30
-# How often a state read names its key.
-_NAMINGS: Final = 3
+# A state read names its key three times. That counts twice: lanes have room for half of what may come back.
+_NAMINGS: Final = 6
 # A kind in the journal with this said: what the write leaves may be large, and its bytes do not tell.
 _LARGE: Final = 16
 _KIND_BITS: Final = 4

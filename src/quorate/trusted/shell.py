@@ -74,9 +74,10 @@ class Lane(asyncio.Protocol):
         """The lane is open."""
         # uvloop's transports are Transports by shape alone.
         self.transport = cast(asyncio.Transport, transport)
-        # What a correct replica may owe, and what is under way: a slow one must come to be retired, not convicted.
+        # What a correct replica may owe, and what is under way for clients and for a checkpoint: a slow one must come
+        # to be retired, not convicted.
         limits = self._shell.core.limits
-        self.transport.set_write_buffer_limits(high=limits.lag_bytes_max + limits.inflight_bytes_max)
+        self.transport.set_write_buffer_limits(high=2 * limits.lag_bytes_max + limits.inflight_bytes_max)
 
     def data_received(self, data: bytes) -> None:
         """A replica's bytes came."""

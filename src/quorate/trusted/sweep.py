@@ -17,8 +17,10 @@ from .span import Span
 
 # While nobody waits for the checkpoint, reading takes this share of the time: 1 of 4.
 IDLE_SHARES = 3
-# How many times a checkpoint is tried for while keys turn out to hold something else than was thought.
+# How many times a checkpoint is tried for while keys turn out to hold something else than was thought, and from when
+# on writers wait for it.
 ROUNDS_MAX = 64
+CALM_ROUNDS = 8
 # How many times in a row a key may be read without f+1 equal replies: the replicas then hold different states of it.
 UNDECIDED_MAX = 3
 DISAGREED = "the replicas do not agree on its state"
@@ -168,8 +170,8 @@ class Sweep:
         """Whether writers must wait, where one is wanted: for too long they have changed keys as fast as they are read.
 
         From then on there may be fewer and fewer changed keys, half as many less as are read: so it comes to an end,
-        and nobody waits for long. Where they change what nobody notes, or have all of a database read anew, again and
-        again, they wait until there is one.
+        and nobody waits for long. Where they change what nobody notes, have all of a database read anew, or make keys
+        something else than was thought, again and again, they wait until there is one.
         """
         if self.stage is Stage.SEALING:
             # It is not the writers who are waited for.
@@ -178,7 +180,7 @@ class Sweep:
         self._awaited_since = self._awaited_since or now
         self._is_overdue = self._is_overdue or now - self._awaited_since > self._wait_ns_max()
         self.is_urgent = self.is_urgent or self._is_overdue
-        if self.miscounts >= MISCOUNTS_MAX or self._is_listed_twice:
+        if self.miscounts >= MISCOUNTS_MAX or self._is_listed_twice or self.rounds >= CALM_ROUNDS:
             # Whoever is let in undoes all that was read. Were that so each time the store is slow, it would never end.
             return self._may_stop(now)
         if self.is_held:
@@ -467,6 +469,7 @@ class Sweep:
             self._stop_wanting()
         elif self._is_clean and not self._changes.whole:
             self._changes.all_read()
+            self.rounds = 0
             self.effects.append(Checkpoint(self.closing_slot, self._counts))
             self.stage = Stage.SEALING if self._will_seal else Stage.RESTING
             # Whoever came while this one was under way needs another.

@@ -111,7 +111,7 @@ def test_a_script_may_change_what_it_does_not_name(request_: str) -> None:
 
 # What keys may weigh.
 
-NAME = 3  # a key of one letter is named three times by its read
+NAME = 6  # a key of one letter
 
 
 @pytest.mark.parametrize(
