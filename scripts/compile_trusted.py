@@ -1,4 +1,6 @@
-"""Compiles trusted/ with mypyc into the interpreter's `quorate_compiled` directory (docs/adr/0002-mypyc.md).
+"""Compiles trusted/, and what feeds replicas, with mypyc (docs/adr/0002-mypyc.md).
+
+The build goes into the interpreter's `quorate_compiled` directory.
 
     scripts/compile_trusted.py [--force]
 
@@ -20,7 +22,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from quorate import compiled  # noqa: E402 - the sources of this checkout, installed or not
 
-# What stays interpreted, and why. Everything else in trusted/ is compiled.
+# What stays interpreted, and why. All other sources of a build are compiled.
 INTERPRETED = {
     "__init__.py": "packages hold no code",
     "errors.py": "other modules derive errors of their own from these, which native classes do not allow",
@@ -45,8 +47,7 @@ setup(
 
 def sources() -> list[Path]:
     """The files to compile, relative to `src`."""
-    files = sorted(path.relative_to(ROOT / "src") for path in compiled.TRUSTED.rglob("*.py"))
-    return [file for file in files if file.name not in INTERPRETED]
+    return [path.relative_to(ROOT / "src") for path in compiled.sources() if path.name not in INTERPRETED]
 
 
 def build(work: Path) -> dict[str, str]:
@@ -97,7 +98,7 @@ def is_up_to_date() -> bool:
 
 def warn(reason: str) -> None:
     """Say that pure Python it is."""
-    print(f"warning: trusted/ is not compiled and runs as pure Python, right but slower: {reason}", file=sys.stderr)
+    print(f"warning: nothing is compiled, all runs as pure Python, right but slower: {reason}", file=sys.stderr)
 
 
 def compile_all() -> None:
@@ -111,7 +112,7 @@ def compile_all() -> None:
         except subprocess.CalledProcessError as failure:
             install(work, {}, fingerprint)
             warn("the compiler refused\n" + failure.stdout + failure.stderr)
-    print(f"setup: compiled {len(compiled.available())} modules of trusted/", file=sys.stderr)
+    print(f"setup: compiled {len(compiled.available())} modules", file=sys.stderr)
 
 
 def main() -> None:

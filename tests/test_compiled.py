@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,10 +71,13 @@ def test_a_torn_manifest_is_no_build(build: Path) -> None:
 
 
 def test_any_changed_source_changes_the_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "TRUSTED", tmp_path)
-    (tmp_path / "a.py").write_text("x = 1")
-    first = compiled.fingerprint()
-    (tmp_path / "a.py").write_text("x = 2")
-    second = compiled.fingerprint()
-    (tmp_path / "a.py").rename(tmp_path / "b.py")
-    assert len({first, second, compiled.fingerprint()}) == 3
+    sources = tmp_path / "quorate"
+    shutil.copytree(compiled.PACKAGE, sources, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(compiled, "PACKAGE", sources)
+    found = {compiled.fingerprint()}
+    for path in ("trusted/vote.py", "state/batch.py"):
+        with (sources / path).open("a") as source:
+            source.write("x = 1\n")
+        found.add(compiled.fingerprint())
+    (sources / "trusted" / "vote.py").rename(sources / "trusted" / "poll.py")
+    assert len(found | {compiled.fingerprint()}) == 4

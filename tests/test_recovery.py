@@ -372,7 +372,9 @@ def test_who_stops_listening_stops_no_rebuild() -> None:
             await stage.until(lambda: stage.told(RebuildBegan))
             asked.cancel()
             await asyncio.gather(asked, return_exceptions=True)
+            assert asked.cancelled()
             await stage.until(lambda: stage.told(RebuildDone), "it goes on all the same")
+            await stage.agreed()
 
     play(scene)
 

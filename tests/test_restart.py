@@ -28,14 +28,16 @@ from tests.cell.support import Document
 REQUESTS = [b"one", b"two", b"three", b"four"]
 
 
-def durable(sync: str = "always", **limits: int) -> Document:
+def durable(sync: str = "always", clients_max: int = 100) -> Document:
     """A cell that keeps its journal."""
-    return document(**{"clients_max": 100} | limits) | {"journal": {"sync": sync}}
+    return document(clients_max=clients_max) | {"journal": {"sync": sync}}
 
 
 def impatient() -> Document:
     """The same, where no decision is waited for long."""
-    return durable(silence_ns_max=SECOND_NS // 4, decision_ns_max=SECOND_NS // 4 + 1)
+    wanted = durable()
+    wanted["limits"] |= {"silence_ns_max": SECOND_NS // 4, "decision_ns_max": SECOND_NS // 4 + 1}
+    return wanted
 
 
 # What is executed again of one entry.

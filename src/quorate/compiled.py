@@ -1,8 +1,8 @@
-"""Where the compiled build of `trusted/` lies, and the one way to load it (docs/adr/0002-mypyc.md).
+"""What the compiled build is made from, where it lies, and the one way to load it (docs/adr/0002-mypyc.md).
 
 Knows file names and the import system; knows nothing of what the modules do. The build lies beside the interpreter's
 own packages, never beside the sources, so that importing `quorate.trusted` is pure Python unless `prefer` was called
-first; only the `quorate` command and `pytest --compiled` call it.
+first; only the `quorate` command, its keeper and `pytest --compiled` call it.
 """
 
 import hashlib
@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-TRUSTED = Path(__file__).parent / "trusted"
+PACKAGE = Path(__file__).parent
+# Besides all of trusted/: what the keeper does for every row of a rebuild.
+ROW_BY_ROW = ("batch.py", "dialects.py", "expectations.py", "lane.py", "rows.py", "snapshot.py")
 MANIFEST = "manifest.json"
 
 
@@ -26,12 +28,17 @@ def build_directory() -> Path:
     return Path(sysconfig.get_path("platlib")) / "quorate_compiled"
 
 
+def sources() -> list[Path]:
+    """All that a build is made from, by path."""
+    return sorted([*(PACKAGE / "trusted").rglob("*.py"), *(PACKAGE / "state" / name for name in ROW_BY_ROW)])
+
+
 def fingerprint() -> str:
     """What a build must have been made from to stand for the sources: their names and bytes, and the interpreter."""
     total = hashlib.sha256(sys.version.encode())
-    for path in sorted(TRUSTED.rglob("*.py")):
+    for path in sources():
         content = path.read_bytes()
-        total.update(f"{path.relative_to(TRUSTED)} {len(content)}\n".encode() + content)
+        total.update(f"{path.relative_to(PACKAGE)} {len(content)}\n".encode() + content)
     return total.hexdigest()
 
 
@@ -50,7 +57,7 @@ def available() -> dict[str, Path]:
 def prefer() -> bool:
     """From now on, import the compiled modules where there are any; says whether there are.
 
-    Does nothing when `QUORATE_PURE` is set in the environment. To be called before `quorate.trusted` is imported.
+    Does nothing when `QUORATE_PURE` is set in the environment. To be called before any of them is imported.
     """
     modules = {} if os.environ.get("QUORATE_PURE") else available()
     if modules:
@@ -59,8 +66,8 @@ def prefer() -> bool:
 
 
 def loaded() -> list[str]:
-    """The modules of `trusted/` that run compiled in this process, sorted."""
-    names = (name for name in sys.modules if name.startswith("quorate.trusted."))
+    """The modules of this package that run compiled in this process, sorted."""
+    names = (name for name in sys.modules if name.startswith("quorate."))
     return sorted(name for name in names if _is_extension(sys.modules[name]))
 
 

@@ -38,24 +38,30 @@ def impatient(name: str, domain: str | None = None) -> Document:
 
 
 class Watch:
-    """Looks at a cell again and again while it lasts: how many replicas vote."""
+    """Looks at a cell again and again while it lasts, first before and last after: how many replicas vote."""
 
     def __init__(self, cell: RunningCell) -> None:
         self.voters: list[int] = []
+        self._cell = cell
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._look, args=(cell,))
+        self._thread = threading.Thread(target=self._watch)
 
     def __enter__(self) -> "Watch":
+        self._look()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
         self._thread.join()
+        self._look()
 
-    def _look(self, cell: RunningCell) -> None:
+    def _watch(self) -> None:
         while not self._is_over.wait(POLL_SECONDS):
-            self.voters.append(sum(replica.role == "voting" for replica in cell.status().replicas))
+            self._look()
+
+    def _look(self) -> None:
+        self.voters.append(sum(replica.role == "voting" for replica in self._cell.status().replicas))
 
 
 # After a fault.
@@ -142,7 +148,7 @@ def test_shadows_cost_no_vote_and_a_restart_one(cells: MakeCell) -> None:
         with Watch(cell) as watch:
             said = cell.operate("recover", "b", "--strategy", "shadow")
             assert said.returncode == 0, said.stderr
-            assert "replica b (mimalloc) votes again" in said.stdout
+            assert "replica b (glibc) votes again" in said.stdout
             cell.recover(None, "shadow-all")
         assert set(watch.voters) == {3}
         with Watch(cell) as watch:

@@ -42,7 +42,7 @@ def test_without_recovery_the_second_fault_ends_the_service(monkeypatch: pytest.
     monkeypatch.setattr(vmfit_run, "PrivateCell", Killed)
     with short_directory() as directory:
         run = vmfit_run.run("A", SHORTER, directory)
-    first, second, _ = (event.at for event in run.events if event.kind == "fault")
+    first, second, *_ = (event.at for event in run.events if event.kind == "fault")
     assert run.worst_rtt_ms is None
     assert run.throughput(first, second) > 0
     assert run.throughput(second + INTERVAL_SECONDS / 2, SHORTER.seconds) == 0
@@ -55,8 +55,10 @@ def test_state_is_transferred_under_the_client(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(vmfit_state, "QUIET_SECONDS", 0.25)
     told: list[str] = []
     with short_directory() as directory:
-        found = vmfit_state.measure(Size("small", 500), 1, Path(directory), told.append)
+        found = vmfit_state.measure(Size("small", 500), 1, 3.0, Path(directory), told.append)
     assert (found["failed"], found["wrong"]) == (0, 0)
     assert found["conviction_to_voting_seconds"] > 0
     assert found["rejuvenation_seconds"] > 0
-    assert len(told) == 3
+    assert found["worst_rtt_ms"] > 0 < found["baseline_worst_rtt_ms"]
+    assert found["seconds"] >= 3.0
+    assert len(told) == 2 + found["recoveries"]

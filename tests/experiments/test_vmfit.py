@@ -20,6 +20,7 @@ KEYS = {"throughput", "worst_rtt_ms", "unavailable_ms", "failed", "wrong", "of_a
 STATE = {
     "keys": 1_000,
     "worst_rtt_ms": 12.3,
+    "baseline_worst_rtt_ms": 8.1,
     "conviction_to_voting_seconds": 0.7,
     "rejuvenation_seconds": 0.5,
     "checkpoint_seconds": 0.1,
@@ -38,13 +39,13 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         return next(run for run in runs() if run.letter == letter)
 
     monkeypatch.setattr(vmfit_run, "run", run)
-    monkeypatch.setattr(vmfit_state, "measure", lambda size, silence, directory, progress: STATE | {"keys": size.keys})
+    monkeypatch.setattr(vmfit_state, "measure", lambda size, *rest: STATE | {"keys": size.keys})
     return asked
 
 
 def test_the_result_has_all_strategies_and_sizes(played: list[tuple[str, int]]) -> None:
     told: list[str] = []
-    result, found = vmfit.measure(Plan(SCHEDULE, (Size("1MB", 1_000), Size("1GB", 10**6))), told.append)
+    result, found = vmfit.measure(Plan(SCHEDULE, (Size("1MB", 1_000), Size("1GB", 10**6)), 0.0), told.append)
     assert [run.letter for run in found] == list(STRATEGIES) == list("ABCD")
     assert all(set(result[letter]) == KEYS for letter in STRATEGIES)
     assert all(len(result[letter]["throughput"]) == 4 for letter in STRATEGIES)
@@ -102,5 +103,7 @@ def test_people_see_tables(played: list[tuple[str, int]]) -> None:
     screen.print(vmfit.render(vmfit.run(True, None, None)))
     assert isinstance(screen.file, io.StringIO)
     shown = screen.file.getvalue()
-    for words in ("60 times faster", "shadow-all", "45 s", "∞", "13.", "of A before its first fault", "0.70 s", "cpus"):
+    for words in ("60 times faster", "shadow-all", "45 s", "∞", "13.", "of A before its first fault", "cpus"):
+        assert words in shown
+    for words in (" 12 ms ", " 8 ms ", "0.70 s", "0.50 s"):
         assert words in shown

@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
 from quorate.state import dialects
@@ -168,13 +171,19 @@ def test_the_key_that_is_wrong_is_named(said: bytes) -> None:
         fed(told(right, wrong, right), said * 3, 1_000)
 
 
-def test_what_cannot_be_brought_into_one_order_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ends_early(kind: int, unit: bytes) -> bytes:
-        raise IndexError
+def test_what_ends_early_has_no_order() -> None:
+    with pytest.raises(ValueError, match="the reply ends early"):
+        DIALECT.canonical(SET, b":-1\r\n")
 
-    monkeypatch.setattr(dialects, "canonical_answer", ends_early)
-    with pytest.raises(FeedFault, match=r"key 's' reads back as .* the reply ends early"):
-        fed(told(members(b"a", b"b")), SAID, 100)
+
+def test_what_cannot_be_brought_into_one_order_is_a_fault() -> None:
+    def ends_early(kind: int, unit: bytes) -> bytes:
+        raise ValueError("it ends early")
+
+    parts = {"scanner": DIALECT.scanner, "proof_frames": DIALECT.proof_frames, "canonical": ends_early}
+    dialect = cast(dialects.StateDialect, SimpleNamespace(**parts))
+    with pytest.raises(FeedFault, match=r"key 's' reads back as .*: it ends early"):
+        fed(Told(dialect, [(0, b"s", SET, members(b"a", b"b"))]), SAID, 100)
 
 
 def test_fields_have_their_values_in_any_order() -> None:

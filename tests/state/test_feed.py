@@ -359,6 +359,18 @@ def test_a_silent_replica_fails_in_time_and_our_own_absence_is_not_its_fault(wor
     assert caught.value.is_replicas
 
 
+def test_while_a_feed_rests_nobody_is_silent(world: World) -> None:
+    filled(world)
+    replica = Replica()
+    feed = world.feed(replica, pace=0.25)
+    replica.is_silent = True
+    world.turn(feed)
+    for _ in range(2 * int(SILENCE_SECONDS_MAX / ATTENTION_SECONDS_MAX)):
+        feed.worked(10.0, 10.0 + ATTENTION_SECONDS_MAX)
+        feed.passed(3.0 * ATTENTION_SECONDS_MAX)
+    assert feed.lane.waited < ATTENTION_SECONDS_MAX
+
+
 def test_who_owes_nothing_may_be_silent(world: World) -> None:
     feed = world.feed(Replica())
     world.follow(feed)

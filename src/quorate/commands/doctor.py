@@ -50,10 +50,9 @@ def _python() -> Finding:
 
 def _compiled() -> Finding:
     count = len(available())
-    found = f"{count} modules of the trusted core" if count else "none of these sources"
-    return Finding(
-        "compiled build", found, bool(count), "each request takes more of the coordinator's CPU", "make setup"
-    )
+    found = f"{count} modules" if count else "none of these sources"
+    costs = "each request takes more of the coordinator's CPU, each rebuild more of the keeper's"
+    return Finding("compiled build", found, bool(count), costs, "make setup")
 
 
 def _compiler() -> Finding:

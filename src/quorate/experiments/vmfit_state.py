@@ -1,12 +1,14 @@
 """What a recovery costs the client when there is state to transfer: Redis with 1 MB to 1 GB.
 
-One conviction and one planned rebuild for each size, under the client of VM-FIT's experiment.
+A conviction and a planned rebuild for each size, again and again, under the client of VM-FIT's experiment; then as long
+without any. A maximum grows with the time that it is taken over: so all sizes are looked at for about as long.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from ..observe.snapshot import CellSnapshot
@@ -15,13 +17,14 @@ from .cell import PrivateCell
 from .vmfit_cell import redis
 from .vmfit_client import Counted
 from .vmfit_run import MALICIOUS
+from .vmfit_schedule import INTERVAL_SECONDS
 from .watch import VOTING, Watch, all_vote, replica_of
 from .worker import Worker
 
 CONVICTED, REJUVENATED = "b", "c"
 # Before, between and after the recoveries, so that the client's ordinary round trips are seen too.
 QUIET_SECONDS = 1.0
-SECONDS_MAX = 1_800.0
+SECONDS_MAX = 3_600.0
 CHECKPOINT_SECONDS_MAX = 900.0
 RECOVERY_SECONDS_MAX = 700.0
 END_SECONDS_MAX = 20.0
@@ -37,34 +40,61 @@ class Size:
     keys: int
 
 
-def measure(size: Size, silence_seconds: int, directory: Path, progress: Progress) -> dict[str, Any]:
-    """One size. `worst_rtt_ms` is over the whole time of both recoveries. Raises `OperatorFault` when one fails."""
+def measure(size: Size, silence_seconds: int, seconds: float, directory: Path, progress: Progress) -> dict[str, Any]:
+    """One size: recoveries one after the other for so many `seconds` at least, then as long without any.
+
+    The result's `seconds` is how long each of the two was. `worst_rtt_ms` is over all of the first, quiet moments
+    included, `baseline_worst_rtt_ms` over all of the second; what a recovery took is the median. Raises `OperatorFault`
+    when one fails.
+    """
     text = redis(size.keys * ballast.KEY_BYTES, silence_seconds)
     with PrivateCell("redis.toml", directory, text) as cell:
         ballast.write(cell.port, size.keys)
         progress(f"{size.name}: {size.keys} keys are written")
         watch = Watch(cell)
         checkpointed = _checkpoint(watch)
-        arguments = [str(cell.port), str(time.monotonic() + QUIET_SECONDS), str(SECONDS_MAX)]
+        begins = time.monotonic() + QUIET_SECONDS
+        arguments = [str(cell.port), str(begins), str(SECONDS_MAX)]
         with Worker(f"client-{size.name}", "vmfit_client", arguments, directory) as client:
             time.sleep(2 * QUIET_SECONDS)
-            healed = _convict(watch)
-            progress(f"{size.name}: {healed:.2f} s from conviction to voting")
-            time.sleep(QUIET_SECONDS)
-            rejuvenated = _rejuvenate(cell, watch)
-            progress(f"{size.name}: {rejuvenated:.2f} s for a planned rebuild")
-            time.sleep(QUIET_SECONDS)
+            rounds = [_round(size.name, cell, watch, progress)]
+            while time.monotonic() < begins + seconds:
+                rounds.append(_round(size.name, cell, watch, progress))
+            took = time.monotonic() - begins
+            progress(f"{size.name}: {took:.0f} s without recoveries")
+            time.sleep(took)
             client.ask_to_end()
             counted = Counted.from_json(client.result(END_SECONDS_MAX))
+    healed, rejuvenated = zip(*rounds, strict=True)
+    quiet_from = int(took / INTERVAL_SECONDS) + 1
     return {
         "keys": size.keys,
-        "worst_rtt_ms": None if counted.unanswered_ms else round(max(counted.worst_ms), 2),
-        "conviction_to_voting_seconds": round(healed, 3),
-        "rejuvenation_seconds": round(rejuvenated, 3),
+        "seconds": round(took, 1),
+        "recoveries": 2 * len(rounds),
+        "worst_rtt_ms": _worst(counted, counted.worst_ms[:quiet_from]),
+        "baseline_worst_rtt_ms": _worst(counted, counted.worst_ms[quiet_from:]),
+        "conviction_to_voting_seconds": round(median(healed), 3),
+        "rejuvenation_seconds": round(median(rejuvenated), 3),
         "checkpoint_seconds": round(checkpointed, 3),
         "failed": sum(counted.failed),
         "wrong": counted.wrong,
     }
+
+
+def _worst(counted: Counted, worst_ms: list[float]) -> float | None:
+    """The longest of these round trips; None where the last request was never answered."""
+    return None if counted.unanswered_ms else round(max(worst_ms), 2)
+
+
+def _round(name: str, cell: PrivateCell, watch: Watch, progress: Progress) -> tuple[float, float]:
+    """A conviction and a planned rebuild: the seconds of each."""
+    healed = _convict(watch)
+    progress(f"{name}: {healed:.2f} s from conviction to voting")
+    time.sleep(QUIET_SECONDS)
+    rejuvenated = _rejuvenate(cell, watch)
+    progress(f"{name}: {rejuvenated:.2f} s for a planned rebuild")
+    time.sleep(QUIET_SECONDS)
+    return healed, rejuvenated
 
 
 def _checkpoint(watch: Watch) -> float:
@@ -81,13 +111,14 @@ def _checkpoint(watch: Watch) -> float:
 
 def _convict(watch: Watch) -> float:
     """Make a replica malicious; the seconds from its conviction until its seat votes again, as the cell counts them."""
+    rebuilds = replica_of(watch.look(), CONVICTED).rebuilds
 
     def begun(status: CellSnapshot) -> bool | None:
         return watch.inject(CONVICTED, *MALICIOUS) or None
 
     def healed(status: CellSnapshot) -> float | None:
         replica = replica_of(status, CONVICTED)
-        return replica.last_recovery_seconds if replica.role == VOTING and replica.rebuilds else None
+        return replica.last_recovery_seconds if replica.role == VOTING and replica.rebuilds > rebuilds else None
 
     watch.until(begun, RECOVERY_SECONDS_MAX, "a fault")
     return watch.until(healed, RECOVERY_SECONDS_MAX, f"the recovery of {CONVICTED}")

@@ -17,6 +17,9 @@ BATCH_BYTES = 128 * KIB
 # What a small request is said to weigh, so that a batch has no end of tiny rows.
 REQUEST_WEIGHT = 64
 
+# How a key is read back: database, key, what is asked, the unit that is told, and its kind.
+Proof = tuple[int, bytes, bytes, bytes, int]
+
 
 class Batches:
     """Makes batches for one lane. Knows which database the lane stands in, after all that was asked."""
@@ -32,28 +35,25 @@ class Batches:
         How many; 0 at the end.
         """
         dialect = self._dialect
-        restore = dialect.restore
         requests: list[bytes] = []
         subjects: list[Subject] = []
-        taken: list[Row] = []
+        proofs: list[Proof] = []
         replies = size = 0
-        for row in rows:
-            database, key, record = row
-            before = len(requests)
+        for database, key, record in rows:
+            made, request, unit, kind = dialect.feed(key, record)
             if database != self._database:
-                requests.append(self._select(database)[0])
-            requests += restore(key, record)
-            asked = len(requests) - before
-            subjects.append((database, key, asked))
-            taken.append(row)
-            replies += asked
+                made.insert(0, self._select(database)[0])
+            requests += made
+            replies += len(made)
+            subjects.append((database, key, len(made)))
+            proofs.append((database, key, request, unit, kind))
             size += len(record) + len(key) + REQUEST_WEIGHT
             if size >= BATCH_BYTES:
                 break
         if requests:
             self._lane.ask(b"".join(requests), [Acknowledgements(dialect, subjects, replies)])
-            self._prove(taken)
-        return len(taken)
+            self._prove(proofs)
+        return len(proofs)
 
     def renew(self, cleared: Iterable[int], rows: list[tuple[int, bytes, bytes | None]]) -> None:
         """Empty the cleared databases, make these keys what their records say, or absent, and read them back."""
@@ -63,14 +63,18 @@ class Batches:
             requests += [*self._selecting(database), self._dialect.clear()]
         if requests:
             subjects.append((self._database, None, len(requests)))
+        proofs: list[Proof] = []
         for database, key, record in rows:
             before = len(requests)
             requests += [*self._selecting(database), self._dialect.delete(key)]
-            requests += [] if record is None else self._dialect.restore(key, record)
+            if record is not None:
+                made, request, unit, kind = self._dialect.feed(key, record)
+                requests += made
+                proofs.append((database, key, request, unit, kind))
             subjects.append((database, key, len(requests) - before))
         if requests:
             self._lane.ask(b"".join(requests), [Acknowledgements(self._dialect, subjects, len(requests))])
-        self._prove([(database, key, record) for database, key, record in rows if record is not None])
+        self._prove(proofs)
         self._prove_absent([(database, key) for database, key, record in rows if record is None])
 
     def count(self, counts: dict[int, int]) -> None:
@@ -82,14 +86,12 @@ class Batches:
             run.foretell(request, reply, (database, None, len(reply)))
         run.send(self._lane)
 
-    def _prove(self, rows: Iterable[Row]) -> None:
-        """Read these rows back, each of which must be as it is here."""
-        proof = self._dialect.proof
+    def _prove(self, proofs: list[Proof]) -> None:
+        """Read keys back, each of which must be as it is told here."""
         run = _Run(self._dialect)
-        for database, key, record in rows:
+        for database, key, request, unit, kind in proofs:
             if database != self._database:
                 self._select_in(run, database, key)
-            request, unit, kind = proof(key, record)
             if kind:
                 run.others.append(request)
                 run.units.append((database, key, kind, unit))

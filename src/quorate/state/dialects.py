@@ -9,10 +9,10 @@ from ..trusted.limits import MIB
 from ..trusted.protocol import Scanner
 from ..trusted.protocols.redis.answers import DATABASES
 from ..trusted.protocols.redis.framing import ReplyScanner, encode_request
-from ..trusted.protocols.redis.state_proofs import FRAMES, absence, canonical_answer, proof_of
-from ..trusted.protocols.redis.state_records import deadline_of, kind_of
-from ..trusted.protocols.redis.state_restore import restore_requests
-from ..trusted.protocols.redis.values import OK, integer, is_error, value_end
+from ..trusted.protocols.redis.state_proofs import FRAMES, absence, canonical_answer, proof_for
+from ..trusted.protocols.redis.state_records import Content, deadline_of, kind_of
+from ..trusted.protocols.redis.state_restore import requests_for
+from ..trusted.protocols.redis.values import OK, bulk, integer, is_error, value_end
 
 # How long a request of the keeper's becomes before it is split: far below what any service refuses.
 REQUEST_BYTES_MAX = 1 * MIB
@@ -42,17 +42,15 @@ class StateDialect(Protocol):
     def delete(self, key: bytes) -> bytes:
         """What makes a key absent, whether or not it is."""
 
-    def restore(self, key: bytes, record: bytes) -> list[bytes]:
-        """What makes `key` as the record says where it is absent."""
+    def feed(self, key: bytes, record: bytes) -> tuple[list[bytes], bytes, bytes, int]:
+        """What makes `key` as the record says where it is absent, and the proof of it.
+
+        The proof is what reads `key` back, the unit that it yields if the key is as the record says, and a kind. The
+        kind is 0 where a correct replica tells this very unit; else what it tells is brought into `canonical` form.
+        """
 
     def first_error(self, replies: bytes, count: int) -> tuple[int, bytes]:
         """Which of `count` whole replies is the first error, and the error; an empty one where none is."""
-
-    def proof(self, key: bytes, record: bytes) -> tuple[bytes, bytes, int]:
-        """What reads `key` back, the unit that it yields if the key is as the record says, and a kind.
-
-        The kind is 0 where a correct replica tells this very unit; else what it tells is brought into `canonical` form.
-        """
 
     def canonical(self, kind: int, unit: bytes) -> bytes:
         """What a replica told, in the one order for all. Raises `ValueError` when it tells no such thing."""
@@ -94,9 +92,12 @@ class RedisState:
         """DEL."""
         return encode_request([b"DEL", key])
 
-    def restore(self, key: bytes, record: bytes) -> list[bytes]:
-        """Requests of moderate length that make `key` what the record says."""
-        return restore_requests(key, record, REQUEST_BYTES_MAX)
+    def feed(self, key: bytes, record: bytes) -> tuple[list[bytes], bytes, bytes, int]:
+        """Requests of moderate length that make `key` what the record says, and the proof."""
+        name = bulk(key)
+        content = Content(record)
+        request, unit, kind = proof_for(name, content)
+        return requests_for(key, name, content, REQUEST_BYTES_MAX), request, unit, kind
 
     def first_error(self, replies: bytes, count: int) -> tuple[int, bytes]:
         """Which of `count` whole replies is the first error, and the error; an empty one where none is."""
@@ -118,7 +119,6 @@ class RedisState:
             raise ValueError("the reply ends early") from None
 
     # As they are: each row goes through these.
-    proof = staticmethod(proof_of)
     absence = staticmethod(absence)
     kind = staticmethod(kind_of)
     deadline = staticmethod(deadline_of)

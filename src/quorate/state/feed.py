@@ -56,6 +56,7 @@ class Feed:
         self._store = store
         self._batches = Batches(lane, dialect)
         self._pace = pace
+        self._rest = 0.0
         self._say = say
         self._marks = Marks()
         self._snapshot = store.snapshot()
@@ -143,15 +144,20 @@ class Feed:
     # Time.
 
     def passed(self, seconds: float) -> None:
-        """So much time went by since the last turn. Raises `FeedFault` when the replica was silent for too long."""
-        self.lane.wait(min(seconds, ATTENTION_SECONDS_MAX))
+        """So much time went by since the last turn. Raises `FeedFault` when the replica was silent for too long.
+
+        While the feed rested nobody listened.
+        """
+        self.lane.wait(min(max(0.0, seconds - self._rest), ATTENTION_SECONDS_MAX))
+        self._rest = 0.0
         if self.lane.waited > SILENCE_SECONDS_MAX:
             raise silent(self.lane.waited)
 
     def worked(self, since: float, now: float) -> None:
         """Rest after work, so that only a share `pace` of the time is spent with it. Both are in seconds."""
         if self._pace < 1.0:
-            self.rests_until = now + (now - since) * (1.0 / self._pace - 1.0)
+            self._rest = (now - since) * (1.0 / self._pace - 1.0)
+            self.rests_until = now + self._rest
 
     def close(self) -> None:
         """End it, wherever it stands. Idempotent."""

@@ -3,7 +3,7 @@
     python -m quorate.state.keeper DESCRIPTOR PATH PROTOCOL SERVICE
 
 It serves the coordinator behind the socket DESCRIPTOR, so that no work on state stands in the event loop, and ends with
-it. Like the `quorate` command it takes the compiled build of `trusted/` where there is one.
+it. Like the `quorate` command it takes the compiled build where there is one.
 """
 
 import gc
@@ -25,7 +25,7 @@ def main() -> int:
     descriptor, path, protocol, service = sys.argv[1:]
     os.nice(NICENESS)
     compiled.prefer()
-    # After `prefer`: these import trusted/.
+    # After `prefer`: these are compiled, or import what is.
     from quorate.state import dialects, loop, wire
     from quorate.state.faults import StateFault
     from quorate.state.store import StateStore

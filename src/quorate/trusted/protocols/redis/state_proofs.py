@@ -9,7 +9,7 @@ from typing import Final
 
 from ...changes import HASH, SET, STRING, UNKNOWN
 from .state_reads import DEADLINE, canonical_value, is_exact, value_request
-from .state_records import LASTING_STRING, Content
+from .state_records import Content
 from .values import ONE, bulk, integer, value_end
 
 # How many replies make an answer that is not known to the byte: a deadline and a value.
@@ -25,11 +25,11 @@ def proof_of(key: bytes, record: bytes) -> tuple[bytes, bytes, int]:
     The kind is `UNKNOWN` where a correct replica gives just this answer; else the answer, `FRAMES` replies, has to be
     brought into `canonical_answer` for this kind.
     """
-    name = bulk(key)
-    if record.startswith(LASTING_STRING):
-        value = record[len(LASTING_STRING) :]
-        return b"%b%b*2\r\n$3\r\nGET\r\n%b" % (DEADLINE, name, name), b":-1\r\n%b" % value, UNKNOWN
-    content = Content(record)
+    return proof_for(bulk(key), Content(record))
+
+
+def proof_for(name: bytes, content: Content) -> tuple[bytes, bytes, int]:
+    """The same for a record that was taken apart; `name` is the key, encoded."""
     kind, count, body = content.kind, content.count, content.body
     if count <= NAMED_MAX and len(body) <= NAMED_BYTES_MAX:
         if kind == SET:

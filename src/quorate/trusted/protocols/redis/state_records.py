@@ -17,8 +17,11 @@ from ...changes import HASH, LIST, SET, STREAM, STRING, ZSET
 
 _LETTERS: Final = {STRING: b"s", LIST: b"l", SET: b"S", HASH: b"h", ZSET: b"z", STREAM: b"x"}
 _KINDS: Final = {letter[0]: kind for kind, letter in _LETTERS.items()}
-# What most records begin with: a string without a deadline. Its body follows.
-LASTING_STRING: Final = b"*3\r\n$1\r\ns\r\n$2\r\n-1\r\n"
+# From the end of a record's first line to its letter, and to the length of its deadline.
+_TO_KIND: Final = len(b"\r\n$1\r\n")
+_TO_DEADLINE: Final = len(b"\r\n$1\r\ns\r\n$")
+_END_OF_LINE: Final = 13
+_DIGIT_ZERO: Final = 48
 
 
 class Content:
@@ -27,12 +30,13 @@ class Content:
     __slots__ = ("body", "count", "deadline", "kind")
 
     def __init__(self, record: bytes) -> None:
-        # Only the body may hold ends of lines of its own. Each row of a store is cut here: one split is the fastest.
-        lines = record.split(b"\r\n", 5)
-        self.count = int(lines[0][1:]) - 2
-        self.kind = _KINDS[lines[2][0]]
-        self.deadline = lines[4]
-        self.body = lines[5]
+        # Each row of a store is cut here: compiled, this takes half the time of a split.
+        end, count = _number(record, 1)
+        self.count = count - 2
+        self.kind = _KINDS[record[end + _TO_KIND]]
+        end, length = _number(record, end + _TO_DEADLINE)
+        self.deadline = record[end + 2 : end + 2 + length]
+        self.body = record[end + 2 + length + 2 :]
 
     def elements(self) -> list[bytes]:
         """The elements, encoded."""
@@ -40,11 +44,20 @@ class Content:
         parts: list[bytes] = []
         position = 0
         for _ in range(self.count):
-            stop = body.index(b"\r\n", position)
-            end = stop + 4 + int(body[position + 1 : stop])
+            stop, length = _number(body, position + 1)
+            end = stop + 2 + length + 2
             parts.append(body[position:end])
             position = end
         return parts
+
+
+def _number(record: bytes, start: int) -> tuple[int, int]:
+    """Where the digits from `start` on end, and the number."""
+    number = 0
+    while record[start] != _END_OF_LINE:
+        number = 10 * number + record[start] - _DIGIT_ZERO
+        start += 1
+    return start, number
 
 
 def encode_record(kind: int, deadline: bytes, count: int, body: bytes) -> bytes:
@@ -54,7 +67,7 @@ def encode_record(kind: int, deadline: bytes, count: int, body: bytes) -> bytes:
 
 def kind_of(record: bytes) -> int:
     """The kind of the key that a record tells of."""
-    return _KINDS[record[record.index(b"\r\n") + 6]]
+    return _KINDS[record[record.index(b"\r\n") + _TO_KIND]]
 
 
 def deadline_of(record: bytes) -> int:

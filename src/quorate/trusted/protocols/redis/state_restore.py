@@ -9,7 +9,7 @@ from typing import Final
 from ...changes import HASH, LIST, SET, STREAM, STRING, ZSET
 from .batches import batches
 from .framing import encode_request
-from .state_records import LASTING_STRING, Content
+from .state_records import Content
 from .state_streams import restore_stream, unflat
 from .values import array, bulk, payload
 
@@ -27,10 +27,11 @@ _LONG_MEMBER_BYTES = 16 * 1024
 
 def restore_requests(key: bytes, record: bytes, request_bytes_max: int) -> list[bytes]:
     """Encoded requests that make `key` what `record` tells where it is absent. Each yields one reply, none an error."""
-    name = bulk(key)
-    if len(name) + len(record) <= request_bytes_max and record.startswith(LASTING_STRING):
-        return [b"*3\r\n$3\r\nSET\r\n%b%b" % (name, record[len(LASTING_STRING) :])]
-    content = Content(record)
+    return requests_for(key, bulk(key), Content(record), request_bytes_max)
+
+
+def requests_for(key: bytes, name: bytes, content: Content, request_bytes_max: int) -> list[bytes]:
+    """The same for a record that was taken apart; `name` is the key, encoded."""
     room = max(request_bytes_max - len(name) - _AROUND_BYTES, request_bytes_max // 2)
     if content.kind == STRING:
         requests = _restore_string(name, content.body, room)
