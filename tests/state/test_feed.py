@@ -55,11 +55,11 @@ class World:
         for feed in self.feeds:
             feed.committed(changed)
 
-    def feed(self, replica: Replica, pace: float = 1.0) -> Feed:
+    def feed(self, replica: Replica) -> Feed:
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         lane = FeedLane(ours)
-        feed = Feed(len(self.feeds) + 1, lane, self.store, dialects.make(PROTOCOL), pace, self.said.append)
+        feed = Feed(len(self.feeds) + 1, lane, self.store, dialects.make(PROTOCOL), self.said.append)
         self.feeds.append(feed)
         self._ends[feed.number] = theirs, replica
         return feed
@@ -359,18 +359,6 @@ def test_a_silent_replica_fails_in_time_and_our_own_absence_is_not_its_fault(wor
     assert caught.value.is_replicas
 
 
-def test_while_a_feed_rests_nobody_is_silent(world: World) -> None:
-    filled(world)
-    replica = Replica()
-    feed = world.feed(replica, pace=0.25)
-    replica.is_silent = True
-    world.turn(feed)
-    for _ in range(2 * int(SILENCE_SECONDS_MAX / ATTENTION_SECONDS_MAX)):
-        feed.worked(10.0, 10.0 + ATTENTION_SECONDS_MAX)
-        feed.passed(3.0 * ATTENTION_SECONDS_MAX)
-    assert feed.lane.waited < ATTENTION_SECONDS_MAX
-
-
 def test_who_owes_nothing_may_be_silent(world: World) -> None:
     feed = world.feed(Replica())
     world.follow(feed)
@@ -419,15 +407,6 @@ def test_a_damaged_row_is_the_stores_fault(world: World) -> None:
     with pytest.raises(StateFault, match="database 2 key 'set 2' is not what was written"):
         world.follow(world.feed(replica))
     assert b"set 2" not in replica.databases.get(2, {})
-
-
-def test_a_feed_rests_as_its_pace_says(world: World) -> None:
-    feed = world.feed(Replica(), pace=0.25)
-    feed.worked(10.0, 10.1)
-    assert feed.rests_until == pytest.approx(10.4)
-    eager = world.feed(Replica())
-    eager.worked(10.0, 10.1)
-    assert eager.rests_until == 0.0
 
 
 def test_zero_is_no_error() -> None:

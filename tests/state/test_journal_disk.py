@@ -1,44 +1,46 @@
+"""The disk under the journal: a file takes all of its room at once, or none of it."""
+
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from quorate.state.journal_disk import Disk
 
+FILE_BYTES = 1024 * 1024
+BLOCK_BYTES = 4096
 
-def test_a_write_that_the_kernel_cuts_short_is_carried_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+def says(monkeypatch: pytest.MonkeyPatch, free_bytes: int, blocks: int = 1_000_000) -> None:
+    """The file system tells this of itself."""
+    told = SimpleNamespace(f_blocks=blocks, f_bavail=free_bytes // BLOCK_BYTES, f_frsize=BLOCK_BYTES)
+    monkeypatch.setattr(os, "fstatvfs", lambda descriptor: told)
+
+
+def allocated(path: Path) -> int:
+    """Make a file and give it its room; its size then."""
     disk = Disk()
-    descriptor = disk.create(tmp_path / "file")
-    write = os.pwrite
-    monkeypatch.setattr(os, "pwrite", lambda file, data, offset: write(file, bytes(data)[:3], offset))
-    disk.write(descriptor, b"0123456789", 2)
-    assert disk.read(descriptor, 100, 0) == b"\0\x000123456789"
-    monkeypatch.setattr(os, "pwrite", lambda file, data, offset: 3 if offset == 0 else 0)
-    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
-        disk.write(descriptor, b"0123456789", 0)
-    disk.close(descriptor)
-
-
-def test_a_file_is_new_private_and_as_large_as_was_allocated(tmp_path: Path) -> None:
-    disk = Disk()
-    path = tmp_path / "file"
     descriptor = disk.create(path)
-    disk.allocate(descriptor, 4096)
-    assert (disk.size(descriptor), path.stat().st_mode & 0o777) == (4096, 0o600)
-    disk.sync(descriptor)
-    disk.close(descriptor)
-    with pytest.raises(FileExistsError):
-        disk.create(path)
-    disk.sync_directory(tmp_path)
-    disk.rename(path, tmp_path / "other")
-    assert disk.names(tmp_path) == ["other"]
-    disk.unlink(tmp_path / "other")
-    assert disk.names(tmp_path) == []
+    try:
+        disk.allocate(descriptor, FILE_BYTES)
+        return disk.size(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    (tmp_path / "link").symlink_to(tmp_path / "file")
-    with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
-        Disk().open(tmp_path / "link")
+def test_where_there_is_too_little_room_not_even_that_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    says(monkeypatch, FILE_BYTES - BLOCK_BYTES)
+    with pytest.raises(OSError, match="No space left") as caught:
+        allocated(tmp_path / "file")
+    assert caught.value.errno == errno.ENOSPC
+    assert (tmp_path / "file").stat().st_blocks == 0
+
+
+@pytest.mark.parametrize(("free_bytes", "blocks"), [(FILE_BYTES, 1_000_000), (0, 0)])
+def test_where_there_is_room_or_nobody_can_tell_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_bytes: int, blocks: int
+) -> None:
+    says(monkeypatch, free_bytes, blocks)
+    assert allocated(tmp_path / "file") == FILE_BYTES

@@ -86,7 +86,7 @@ def filled(coordinator: Coordinator) -> None:
 
 def test_a_feed_from_its_begin_to_its_seal(coordinator: Coordinator) -> None:
     filled(coordinator)
-    replica = coordinator.hand_over(wire.Feed(7, 1.0))
+    replica = coordinator.hand_over(wire.Feed(7))
     assert coordinator.until(wire.Fed) == wire.Fed(7, 1)
     coordinator.say(wire.Delete(0, b"1"), wire.Clear(3), wire.Commit(2, False, b"", {}), wire.Seal(7))
     assert coordinator.until(wire.Sealed) == wire.Sealed(7, 2)
@@ -98,7 +98,7 @@ def test_feeds_hear_nothing_of_a_checkpoint_that_was_miscounted_and_of_all_at_th
     coordinator: Coordinator,
 ) -> None:
     filled(coordinator)
-    replica = coordinator.hand_over(wire.Feed(7, 1.0))
+    replica = coordinator.hand_over(wire.Feed(7))
     assert coordinator.until(wire.Fed) == wire.Fed(7, 1)
     heard = len(replica.heard)
     coordinator.say(wire.Delete(0, b"1"), wire.Put(3, b"new", string(b"v")), wire.Commit(2, False, b"", {0: 50, 3: 1}))
@@ -114,21 +114,6 @@ def test_feeds_hear_nothing_of_a_checkpoint_that_was_miscounted_and_of_all_at_th
     assert coordinator.store.checkpoint.counts == {0: 50, 3: 1}
     assert b"1" not in replica.databases[0]
     assert {b"noted by nobody", b"new"} <= replica.databases[0].keys() | replica.databases[3].keys()
-
-
-def test_a_resting_feed_is_left_alone_until_it_has_rested(coordinator: Coordinator) -> None:
-    filled(coordinator)
-    replica = coordinator.hand_over(wire.Feed(7, 1.0))
-    while not replica.heard:
-        coordinator.turn()
-    heard = len(replica.heard)
-    feed = coordinator.loop._feeds[7]
-    feed.rests_until = float("inf")
-    for _ in range(20):
-        coordinator.turn()
-    assert len(replica.heard) == heard
-    feed.rests_until = 0.0
-    assert coordinator.until(wire.Fed) == wire.Fed(7, 1)
 
 
 def test_keys_with_deadlines_are_told_in_parts_between_other_work(
@@ -166,12 +151,12 @@ def test_what_is_said_of_a_feed_that_is_over_is_ignored(coordinator: Coordinator
 
 def test_a_dropped_feed_ends_its_lane_and_its_number_may_come_again(coordinator: Coordinator) -> None:
     filled(coordinator)
-    coordinator.hand_over(wire.Feed(7, 1.0))
+    coordinator.hand_over(wire.Feed(7))
     coordinator.turn()
     coordinator.say(wire.Drop(7))
     coordinator.turn()
     assert coordinator.loop._feeds == {}
-    coordinator.hand_over(wire.Feed(7, 1.0))
+    coordinator.hand_over(wire.Feed(7))
     assert coordinator.until(wire.Fed) == wire.Fed(7, 1)
 
 
@@ -186,25 +171,19 @@ def broken(coordinator: Coordinator, message: str) -> None:
 
 
 def test_a_feed_without_a_socket_is_nonsense(coordinator: Coordinator) -> None:
-    coordinator.say(wire.Feed(1, 1.0))
-    broken(coordinator, "feed 1 came without a socket, twice, or at a pace of 1.0")
-
-
-@pytest.mark.parametrize("pace", [0.0, 1.5, float("nan")])
-def test_a_pace_that_is_no_share_is_nonsense(coordinator: Coordinator, pace: float) -> None:
-    coordinator.hand_over(wire.Feed(1, pace))
-    broken(coordinator, "came without a socket, twice, or at a pace of")
+    coordinator.say(wire.Feed(1))
+    broken(coordinator, "feed 1 came without a socket, or twice")
 
 
 def test_one_number_for_two_feeds_is_nonsense(coordinator: Coordinator) -> None:
-    coordinator.hand_over(wire.Feed(1, 1.0))
+    coordinator.hand_over(wire.Feed(1))
     coordinator.turn()
-    coordinator.hand_over(wire.Feed(1, 1.0))
+    coordinator.hand_over(wire.Feed(1))
     broken(coordinator, "twice")
 
 
 def test_too_many_sockets_at_once_are_nonsense(coordinator: Coordinator) -> None:
-    coordinator.hand_over(wire.Feed(1, 1.0), sockets=loop.DESCRIPTORS_MAX + 1)
+    coordinator.hand_over(wire.Feed(1), sockets=loop.DESCRIPTORS_MAX + 1)
     broken(coordinator, "more sockets came at once")
 
 
@@ -216,7 +195,7 @@ def test_what_only_a_keeper_says_is_nonsense(coordinator: Coordinator) -> None:
 def test_a_store_that_fails_ends_the_loop_aloud(coordinator: Coordinator) -> None:
     filled(coordinator)
     coordinator.store._connection.execute("UPDATE row SET record = x'00' WHERE key = x'37'")
-    coordinator.hand_over(wire.Feed(1, 1.0))
+    coordinator.hand_over(wire.Feed(1))
     broken(coordinator, "database 0 key '7' is not what was written")
 
 

@@ -13,7 +13,7 @@ MESSAGES: list[wire.Message] = [
     wire.Clear(0),
     wire.Commit(2**62, True, b"extras", {0: 3, 9: 0}),
     wire.Commit(0, False, b"", {}),
-    wire.Feed(7, 0.25),
+    wire.Feed(7),
     wire.Seal(7),
     wire.Drop(7),
     wire.AskPage(None, 100),

@@ -38,7 +38,7 @@ class Phase(Enum):
 
 
 class Feed:
-    """Feed `number` of the replica behind `lane`. Uses a share `pace` of the time. `say` tells the coordinator."""
+    """Feed `number` of the replica behind `lane`. `say` tells the coordinator."""
 
     def __init__(
         self,
@@ -46,17 +46,13 @@ class Feed:
         lane: FeedLane,
         store: StateStore,
         dialect: StateDialect,
-        pace: float,
         say: Callable[[wire.Event], None],
     ) -> None:
         self.number = number
         self.lane = lane
         self.phase = Phase.RESTORING
-        self.rests_until = 0.0
         self._store = store
         self._batches = Batches(lane, dialect)
-        self._pace = pace
-        self._rest = 0.0
         self._say = say
         self._marks = Marks()
         self._snapshot = store.snapshot()
@@ -144,20 +140,10 @@ class Feed:
     # Time.
 
     def passed(self, seconds: float) -> None:
-        """So much time went by since the last turn. Raises `FeedFault` when the replica was silent for too long.
-
-        While the feed rested nobody listened.
-        """
-        self.lane.wait(min(max(0.0, seconds - self._rest), ATTENTION_SECONDS_MAX))
-        self._rest = 0.0
+        """So much time went by since the last turn. Raises `FeedFault` when the replica was silent for too long."""
+        self.lane.wait(min(seconds, ATTENTION_SECONDS_MAX))
         if self.lane.waited > SILENCE_SECONDS_MAX:
             raise silent(self.lane.waited)
-
-    def worked(self, since: float, now: float) -> None:
-        """Rest after work, so that only a share `pace` of the time is spent with it. Both are in seconds."""
-        if self._pace < 1.0:
-            self._rest = (now - since) * (1.0 / self._pace - 1.0)
-            self.rests_until = now + self._rest
 
     def close(self) -> None:
         """End it, wherever it stands. Idempotent."""

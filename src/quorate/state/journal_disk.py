@@ -35,7 +35,13 @@ class Disk:
         return os.fstat(descriptor).st_size
 
     def allocate(self, descriptor: int, size: int) -> None:
-        """Take `size` bytes of the disk for a new file: there will be room for what is written there."""
+        """Take `size` bytes of the disk for a new file: there will be room for what is written there.
+
+        Where there are not so many nothing is taken, not even for a moment: others have their files on that disk too.
+        """
+        room = os.fstatvfs(descriptor)
+        if room.f_blocks and room.f_bavail * room.f_frsize < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.posix_fallocate(descriptor, 0, size)
 
     def read(self, descriptor: int, size: int, offset: int) -> bytes:

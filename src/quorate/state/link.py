@@ -181,19 +181,18 @@ class Keeper:
 
     # Feeds.
 
-    async def feed(self, sock: socket.socket, number: int, pace: float = 1.0) -> int:
+    async def feed(self, sock: socket.socket, number: int) -> int:
         """Make the replica behind `sock`, which becomes the keeper's, what the store is, and have it follow.
 
-        `number` names the feed; `pace` is the share of time that the keeper may spend with it. Returns the slot of the
-        checkpoint that the replica was proved to be. Raises `FeedFault`, or `StateFault` when the keeper breaks.
+        `number` names the feed. Returns the slot of the checkpoint that the replica was proved to be. Raises
+        `FeedFault`, or `StateFault` when the keeper breaks.
         """
         invariant(number not in self.feeds, "each feed has a number of its own")
-        invariant(0.0 < pace <= 1.0, "a pace is a share of time")
         if self.fault is not None:
             sock.close()
             raise self.fault
         feeding = self.feeds[number] = Feeding()
-        self._outbox.append_with(wire.encode(wire.Feed(number, pace)), sock)
+        self._outbox.append_with(wire.encode(wire.Feed(number)), sock)
         self._schedule()
         return await self._reached(number, feeding)
 

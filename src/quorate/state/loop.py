@@ -88,15 +88,11 @@ class KeeperLoop:
 
     def _select(self) -> dict[int, int]:
         """What is ready, by descriptor: waits only when there is nothing to do."""
-        now = time.monotonic()
         self._watch(self._socket.fileno(), True, bool(self._outgoing))
         timeout = IDLE_SECONDS
         for feed in self._feeds.values():
-            is_resting = feed.rests_until > now
-            self._watch(feed.lane.fileno(), not is_resting, not is_resting and feed.lane.wants_to_write)
-            if is_resting:
-                timeout = min(timeout, feed.rests_until - now)
-            elif feed.has_work:
+            self._watch(feed.lane.fileno(), True, feed.lane.wants_to_write)
+            if feed.has_work:
                 timeout = 0.0
         if self._loading is not None and len(self._outgoing) < OUTGOING_BYTES_MAX:
             timeout = 0.0
@@ -118,10 +114,7 @@ class KeeperLoop:
     # Feeds.
 
     def _attend(self, feed: Feed, events: int, elapsed: float) -> None:
-        """A slice for this feed, unless it rests."""
-        begun = time.monotonic()
-        if feed.rests_until > begun:
-            return
+        """A slice for this feed."""
         try:
             if events & selectors.EVENT_READ:
                 feed.lane.read()
@@ -134,7 +127,6 @@ class KeeperLoop:
         except FeedFault as fault:
             self._fail(feed, fault)
             return
-        feed.worked(begun, time.monotonic())
         if feed.phase is Phase.SEALED:
             self._end(feed)
 
@@ -193,8 +185,8 @@ class KeeperLoop:
 
     def _obey_about_feed(self, message: wire.Message) -> None:
         match message:
-            case wire.Feed(number, pace):
-                self._feed(number, pace)
+            case wire.Feed(number):
+                self._feed(number)
             case wire.Seal(number):
                 if number in self._feeds:  # else it has failed, and the coordinator will hear of it
                     self._feeds[number].seal()
@@ -219,11 +211,11 @@ class KeeperLoop:
             except FeedFault as fault:
                 self._fail(feed, fault)
 
-    def _feed(self, number: int, pace: float) -> None:
-        if not self._descriptors or number in self._feeds or not 0.0 < pace <= 1.0:
-            raise wire.WireFault(f"feed {number} came without a socket, twice, or at a pace of {pace}")
+    def _feed(self, number: int) -> None:
+        if not self._descriptors or number in self._feeds:
+            raise wire.WireFault(f"feed {number} came without a socket, or twice")
         lane = FeedLane(socket.socket(fileno=self._descriptors.popleft()))
-        self._feeds[number] = Feed(number, lane, self._store, self._dialect, pace, self._say)
+        self._feeds[number] = Feed(number, lane, self._store, self._dialect, self._say)
 
     def _load(self) -> Iterator[wire.Event]:
         """All keys with a deadline, and all that are large, some at a time."""

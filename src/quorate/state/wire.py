@@ -60,10 +60,9 @@ class Commit(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """Make the replica behind the socket sent beside this what the store is, using a share `pace` of the time."""
+    """Make the replica behind the socket sent beside this what the store is."""
 
     feed: int
-    pace: float
 
 
 class Seal(NamedTuple):
@@ -194,7 +193,7 @@ _KINDS: tuple[tuple[type[Any], str], ...] = (
     (Delete, "ib"),
     (Clear, "i"),
     (Commit, "i?bn"),
-    (Feed, "if"),
+    (Feed, "i"),
     (Seal, "i"),
     (Drop, "i"),
     (AskPage, "ki"),
@@ -219,7 +218,6 @@ _PUT_KIND = 0
 _HEAD = struct.Struct(">IB")
 _LENGTH = struct.Struct(">I")
 _NUMBER = struct.Struct(">q")
-_REAL = struct.Struct(">d")
 _FLAG = struct.Struct(">?")
 _DIGEST = struct.Struct(f">{DIGEST_BYTES}s")
 # The hot path, one struct for all that comes before the key.
@@ -260,7 +258,6 @@ def _key(after: tuple[int, bytes] | None) -> bytes:
 
 _ENCODERS: dict[str, Callable[[Any], bytes]] = {
     "i": _NUMBER.pack,
-    "f": _REAL.pack,
     "?": _FLAG.pack,
     "b": _block,
     "t": lambda text: _block(_text(text)),
@@ -298,7 +295,6 @@ class _Body:
         """The message that the body holds, all of it."""
         readers: dict[str, Callable[[], Any]] = {
             "i": self._number,
-            "f": lambda: self._take(_REAL),
             "?": lambda: self._take(_FLAG),
             "b": self._block,
             "t": lambda: self._block().decode("utf-8", "replace"),
