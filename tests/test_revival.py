@@ -26,7 +26,7 @@ from quorate.trusted.messages import (
     StateUnreadable,
     Undecided,
 )
-from quorate.trusted.sweep import DISAGREED
+from quorate.trusted.unreadable import DISAGREED
 from tests.cell.inside import Replica, Stage, document, play, staged
 from tests.test_recovery import no_progress
 

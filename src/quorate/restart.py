@@ -11,6 +11,7 @@ import socket
 from .state.faults import FeedFault
 from .state.journal_file import JournalFile
 from .state.link import Keeper
+from .trusted.changes import LARGE_BYTES
 from .trusted.coordinator import Coordinator
 from .trusted.errors import OperatorFault
 from .trusted.journal import Entry
@@ -159,3 +160,6 @@ async def learn(core: Coordinator, keeper: Keeper) -> None:
         core.protocol.learn(database, key, held)
     for database, key, size in loaded.sizes:
         core.changes.found(database, key, size)
+        core.changes.longest = max(core.changes.longest, size)
+    if keeper.checkpoint.counts:
+        core.changes.longest = max(core.changes.longest, LARGE_BYTES)

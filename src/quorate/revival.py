@@ -21,7 +21,7 @@ from .state.rows import name_of
 from .trusted.errors import OperatorFault
 from .trusted.messages import Notice, QuorumLost, Role, StateUnreadable, Undecided
 from .trusted.shell import Shell
-from .trusted.sweep import DISAGREED
+from .trusted.unreadable import DISAGREED
 
 REVIVAL_SECONDS_MAX = 600.0
 # After one revival the next waits a little, and each further one twice as long; a steady time forgets them.

@@ -196,6 +196,12 @@ class Room:
                 return
         pytest.fail("the sweep comes to no end")
 
+    def settles_anew(self) -> None:
+        """The next checkpoint is wanted, and swept for."""
+        self.wants()
+        self.decides_all()
+        self.settles()
+
     # The store.
 
     def takes_effects(self) -> None:

@@ -6,14 +6,13 @@ from quorate.trusted.changes import LIST, STRING, UNKNOWN
 from quorate.trusted.sweep import (
     CALM_ROUNDS,
     CALM_SHARES,
-    DISAGREED,
     HASTE_MAX,
     IDLE_SHARES,
     MISCOUNTS_MAX,
     PAUSE_NS_MAX,
     ROUNDS_MAX,
-    UNDECIDED_MAX,
 )
+from quorate.trusted.unreadable import DISAGREED, UNDECIDED_MAX
 from tests.trusted.room import Room
 
 # A checkpoint.

@@ -1,6 +1,18 @@
 """What changed keys may weigh: never less than their read brings under way, and once they are read no more."""
 
-from quorate.trusted.changes import ALONE_BYTES, HIDDEN, LARGE_BYTES, STRING, UNKNOWN, WHOLE, Change, Changes
+from quorate.trusted.changes import (
+    ALONE_BYTES,
+    HIDDEN,
+    LARGE_BYTES,
+    STRING,
+    TOLD_BYTES,
+    UNKNOWN,
+    WHOLE,
+    Change,
+    Changes,
+)
+from quorate.trusted.sweep import PAUSE_NS_MAX
+from quorate.trusted.unreadable import DEADLY, DEADLY_MAX, DEADLY_NS_MAX
 from tests.trusted.room import Room
 
 NAME = 6  # bytes that a key of one letter has in its read
@@ -123,17 +135,27 @@ def test_the_journal_is_told_what_bytes_do_not_tell() -> None:
     changes, again = kept(), kept()
     changes.is_journaled = True
     changes.note(0, b"small", STRING, 5)
-    changes.note(0, b"reached", STRING, 0, LARGE_BYTES)
+    changes.note(0, b"reached", STRING, 0, TOLD_BYTES)
     changes.note(1, b"long", UNKNOWN, LARGE_BYTES)
     changes.note_whole(2)
     changes.note_hidden(3)
     recent = changes.take_recent()
     assert [kind for _, kind, _ in recent][3:] == [WHOLE, HIDDEN]
     again.note_again(recent, 500)
-    assert again.may_weigh(0, b"small") == 15 + 100
+    assert again.may_weigh(0, b"small") == 5 * NAME + 100
     assert again.may_weigh(0, b"reached") == again.may_weigh(1, b"long") == ALONE_BYTES
     assert again.take(9, ENDLESS) == [(0, b"small", STRING), (0, b"reached", STRING), (1, b"long", UNKNOWN)]
     assert (again.whole, list(again.hidden)) == ([2], [3])
+
+
+def test_what_was_written_while_nobody_kept_state_is_remembered_if_it_was_much() -> None:
+    changes = Changes()
+    changes.note(0, b"a", STRING, 0, 5 * LARGE_BYTES)
+    changes.note(0, b"b", STRING, 5)
+    changes.is_kept = True
+    changes.keep(0, b"a", UNKNOWN)
+    changes.keep(0, b"b", UNKNOWN)
+    assert changes.weight == 5 * LARGE_BYTES + 2 * NAME
 
 
 # What the sweep makes of it.
@@ -183,3 +205,57 @@ def test_writers_of_heavy_keys_are_slowed_until_one_is_left() -> None:
             break
     assert room.checkpoints
     assert writes
+
+
+def test_what_the_replicas_may_have_died_of_is_read_alone_from_then_on() -> None:
+    room = Room()
+    for number in range(10):
+        room.writes(b"%d" % number, b"s1")
+    room.wants()
+    room.decides(10, is_decided=False)
+    room.decides_all()
+    room.sweep.restart()
+    chunks = []
+    while room.sweep.is_wanted:
+        room.now += PAUSE_NS_MAX
+        chunks.append(sum(b"read" in request for request in room.goes_on()))
+        room.decides_all()
+    assert sum(chunks) == 10
+    assert max(chunks) <= 2
+    assert len(room.checkpoints) == 1
+
+
+def test_what_replicas_do_not_survive_even_alone_is_given_up_for_a_while() -> None:
+    room = Room()
+    room.writes(b"giant", b"s1")
+    for _ in range(DEADLY_MAX):
+        room.wants()
+        assert room.sweep.unreadable == {}
+        room.decides(1, is_decided=False)
+        room.decides_all()
+        room.sweep.restart()
+    assert room.goes_on() == [b"read 0 giant %d" % UNKNOWN, b"count 0"], "only whether there is anything"
+    room.decides_all()
+    assert room.sweep.unreadable == {(0, b"giant"): DEADLY}
+    assert room.sweep.given_up() == [((0, b"giant"), DEADLY)]
+    assert not room.sweep.is_wanted
+    # It goes on when the key is gone, or after a while.
+    room.writes(b"giant", None)
+    room.settles_anew()
+    assert len(room.checkpoints) == 1
+    room.writes(b"giant", b"s2")
+    room.settles_anew()
+    assert len(room.checkpoints) == 2, "what it is now was survived"
+
+
+def test_after_a_while_it_is_tried_again() -> None:
+    room = Room()
+    room.writes(b"giant", b"s1")
+    for _ in range(DEADLY_MAX):
+        room.wants()
+        room.decides(1, is_decided=False)
+        room.decides_all()
+        room.sweep.restart()
+    room.now += DEADLY_NS_MAX
+    room.settles_anew()
+    assert len(room.checkpoints) == 1

@@ -25,8 +25,10 @@ UNREADABLE: Final = -1
 
 # What one key takes beside its bytes, roughly.
 KEY_BYTES = 100
-# What a key held is remembered from so many bytes on; beside what a write may add, this goes into the journal.
+# What a key held is remembered from so many bytes on.
 LARGE_BYTES: Final = 64 * 1024
+# From when on the journal says that a write may leave so much, where its bytes do not tell.
+TOLD_BYTES: Final = 1024 * 1024
 # What a key that was said to be large may weigh: so much that it is read alone.
 ALONE_BYTES: Final = 64 * 1024 * 1024
 # No more is counted for one write.
@@ -83,8 +85,8 @@ class Changes:
     """The changed keys by database, oldest first, each once, and the databases of which any key may have changed.
 
     `is_kept` says whether anybody takes them: else nothing is noted. `size` is in bytes. `weight` is what all of them
-    may weigh. `hidden` are databases in which keys may have come and gone unnoted, so that their number must be looked
-    at.
+    may weigh, and `longest` is as long as any element of a list may be. `hidden` are databases in which keys may have
+    come and gone unnoted, so that their number must be looked at.
     """
 
     def __init__(self) -> None:
@@ -93,6 +95,7 @@ class Changes:
         self.size = 0
         self.count = 0
         self.weight = 0
+        self.longest = 0
         self._recent: list[tuple[int, int, bytes]] = []
         self.whole: list[int] = []
         self.hidden: dict[int, bool] = {}
@@ -108,13 +111,16 @@ class Changes:
         It may add so many bytes to what the key held, and leave `least` at least.
         """
         if self.is_journaled:
-            is_large = added >= LARGE_BYTES or least >= LARGE_BYTES
+            is_large = added >= LARGE_BYTES or least >= TOLD_BYTES
             self._recent.append((database, kind | _LARGE if is_large else kind, key))
         self.keep(database, key, kind, added, least)
 
     def keep(self, database: int, key: bytes, kind: int, added: int = 0, least: int = 0) -> None:
         """`key` is to be read, or read again, though no write that is ordered now changes it."""
         if not self.is_kept:
+            if max(added, least) >= LARGE_BYTES:
+                # Whoever keeps state next has it read.
+                self._remember(database, key, min(max(added, least), _WRITE_BYTES_MAX))
             return
         keys = self._databases.get(database)
         if keys is None:
@@ -137,6 +143,10 @@ class Changes:
         """How many bytes a read of `key` may bring under way, as far as is known."""
         noted = self._databases.get(database, {}).get(key, -1)
         return self._held(key) if noted < 0 else noted >> _KIND_BITS
+
+    def element_of(self, database: int, source: bytes, target: bytes) -> int:
+        """How much longer `target` may become by one element of `source`."""
+        return 0 if source == target else min(self.longest, max(self.may_weigh(database, source), LARGE_BYTES))
 
     def _held(self, key: bytes) -> int:
         """What `key` held when it was last read, if it was much: in any database, since they may be exchanged."""
@@ -204,6 +214,7 @@ class Changes:
     def note_again(self, changes: list[tuple[int, int, bytes]], written: int) -> None:
         """What `take_recent` gave earlier, for writes of so many bytes in all that are executed again."""
         added = written // max(len(changes), 1)
+        self.longest = max(self.longest, LARGE_BYTES)
         for database, kind, key in changes:
             if kind == WHOLE:
                 self.keep_whole(database)

@@ -10,10 +10,11 @@ This file knows neither replicas nor the store: it says which spans to order, an
 
 from enum import Enum
 
-from .changes import UNKNOWN, UNREADABLE, Changes, Checkpoint, Clear, Part, StoreEffect
+from .changes import ALONE_BYTES, UNKNOWN, UNREADABLE, Change, Changes, Checkpoint, Clear, Part, StoreEffect
 from .limits import Limits
 from .protocol import Protocol
 from .span import Span
+from .unreadable import DEADLY, NO_STATE, TOO_LONG, Place, Unreadable
 
 # While nobody waits for the checkpoint, reading takes this share of the time: 1 of 4.
 IDLE_SHARES = 3
@@ -21,9 +22,6 @@ IDLE_SHARES = 3
 # on writers wait for it.
 ROUNDS_MAX = 64
 CALM_ROUNDS = 8
-# How many times in a row a key may be read without f+1 equal replies: the replicas then hold different states of it.
-UNDECIDED_MAX = 3
-DISAGREED = "the replicas do not agree on its state"
 CHUNK_KEYS_FIRST = 16
 # How often a chunk is doubled, at most, and which part of what a replica may owe one may have: 1 of 8.
 HASTE_MAX = 16
@@ -53,8 +51,7 @@ class Stage(Enum):
 class Sweep:
     """Reads the state of what `protocol.changes` notes, whenever a checkpoint is wanted.
 
-    `effects` collects what follows for the store, in slot order. `unreadable` holds keys whose state cannot be read:
-    while there are any, there is no checkpoint. The empty key stands for which keys there are, and how many.
+    `effects` collects what follows for the store, in slot order.
     """
 
     def __init__(self, protocol: Protocol, limits: Limits) -> None:
@@ -71,7 +68,7 @@ class Sweep:
         self.is_sealing = False
         # Whether the one under way is such a checkpoint.
         self._will_seal = False
-        self.unreadable: dict[tuple[int, bytes], str] = {}
+        self._unreadable = Unreadable()
         self.closing_slot = 0
         self.rounds = 0
         # How many checkpoints in a row were none, for the number of keys in them.
@@ -88,12 +85,9 @@ class Sweep:
         # Until when clients stay stopped while the store cannot take more (ns; 0: none was), and whether they still do.
         self._patient_until = 0
         self._is_patient = True
-        self._found: list[tuple[tuple[int, bytes], str]] = []
-        # How many times in a row a key was read, and keys were counted or listed, without f+1 equal replies.
-        self._undecided: dict[tuple[int, bytes], int] = {}
-        self._uncounted: dict[int, int] = {}
-        self._has_told = False
         self._asked: dict[int, Span] = {}
+        # How many keys are read by what was asked last.
+        self._asked_keys = 0
         self._counting: list[tuple[int, Span]] = []
         # The databases that ever held a key, in the order of their coming.
         self._used: dict[int, bool] = {}
@@ -117,7 +111,7 @@ class Sweep:
         """Make a checkpoint; `is_urgent`: somebody waits for it."""
         if not self.is_wanted:
             self.rounds = self._left = self._haste = 0
-            self._has_told = False
+            self._unreadable.is_told = False
             self._await()
         self.is_wanted = True
         self.is_urgent = self.is_urgent or is_urgent
@@ -136,9 +130,7 @@ class Sweep:
         """
         self._asked = {}
         self._counting = []
-        self._undecided = {}
-        self._uncounted = {}
-        self.unreadable = {place: reason for place, reason in self.unreadable.items() if reason != DISAGREED}
+        self._unreadable.restart()
         self.effects = []
         self.stage = Stage.RESTING
         self.is_sealing = False
@@ -233,10 +225,14 @@ class Sweep:
         """Whether what was to be ordered last ends with a checkpoint, if all goes well."""
         return self.stage is Stage.CLOSING
 
-    def given_up(self) -> list[tuple[tuple[int, bytes], str]]:
+    @property
+    def unreadable(self) -> dict[Place, str]:
+        """The keys whose state cannot be read, with reasons. The empty key: which keys there are, and how many."""
+        return self._unreadable.places
+
+    def given_up(self) -> list[tuple[Place, str]]:
         """What was found unreadable since this was asked last, each with the reason."""
-        found, self._found = self._found, []
-        return found
+        return self._unreadable.found()
 
     # What is to be ordered.
 
@@ -257,10 +253,17 @@ class Sweep:
             self._haste += 0 < self._left <= changes.count
             self._left = changes.count
             weight_max = self._limits.lag_bytes_max // CHUNK_SHARES
-            return self._protocol.read_state(changes.take(self._hasty_keys(), weight_max))
-        return self._closing_spans()
+            return self._reads(changes.take(self._hasty_keys(), weight_max), now)
+        return self._closing_spans(now)
 
-    def _closing_spans(self) -> list[Span]:
+    def _reads(self, taken: list[Change], now: int) -> list[Span]:
+        """Reads of these keys: of those that replicas may not survive, only whether there is anything."""
+        self._asked_keys = len(taken)
+        is_deadly = self._unreadable.is_deadly
+        asked = [(place, key, UNKNOWN if is_deadly((place, key), now) else kind) for place, key, kind in taken]
+        return self._protocol.read_state(asked)
+
+    def _closing_spans(self, now: int) -> list[Span]:
         """All changed keys that are left, and how many keys each database has."""
         self.stage = Stage.CLOSING
         self._will_seal = self.is_sealing
@@ -272,7 +275,7 @@ class Sweep:
             self._used[database] = True
         for database in self._changes.hidden:
             self._used[database] = True
-        spans = self._protocol.read_state(taken)
+        spans = self._reads(taken, now)
         for database in self._used:
             span = self._protocol.count_state(database)
             self._counting.append((database, span))
@@ -315,80 +318,59 @@ class Sweep:
         elif self.stage is Stage.LISTING:
             self._listed(data)
         else:
-            self._read(span, first, count, data)
+            self._read(span, first, count, data, now)
         if first + count == span.first + span.count:
             del self._asked[last_slot_of(span)]
             if not self._asked:
                 self._finish(now)
 
-    def _read(self, span: Span, first: int, count: int, data: bytes | None) -> None:
+    def _read(self, span: Span, first: int, count: int, data: bytes | None, now: int) -> None:
         for database, counting in self._counting:
             if counting is span:
                 number = None if data is None else self._protocol.counted(data)
                 self._is_clean = self._is_clean and number is not None
                 self._counts[database] = number or 0
-                self._weigh_count(database, is_decided=data is not None)
+                self._unreadable.counted(database, is_decided=data is not None)
                 return
         if data:
             for part in self._protocol.take_state(span, first, count, data):
-                self._take(part)
+                self._take(part, now)
             self._told_keys += count
             self._told_bytes += len(data)
             return
         self._is_clean = False
         for database, key, kind in self._protocol.state_asked(span, first, count):
             if data is None:
-                self._changes.keep(database, key, kind)
-                self._weigh((database, key))
+                # Perhaps it was more than the replicas could bear.
+                self._changes.keep(database, key, kind, 0, ALONE_BYTES)
+                self._unreadable.closed((database, key), self._asked_keys == 1, now)
             else:
                 self._changes.found(database, key, self._limits.reply_bytes_max)
-                self._give_up((database, key), "its state is over the limit of one reply")
+                self._unreadable.give_up((database, key), TOO_LONG)
 
-    def _take(self, part: Part) -> None:
+    def _take(self, part: Part, now: int) -> None:
         place = (part.database, part.key)
-        self.unreadable.pop(place, None)
-        self._undecided.pop(place, None)
+        if not part.is_settled and self._unreadable.is_deadly(place, now):
+            self._is_clean = False
+            self._unreadable.give_up(place, DEADLY)
+            return
+        self._unreadable.read(place)
         if part.is_settled:
             self._settled_keys += 1
+            self._unreadable.survived(place)
             self._changes.found(part.database, part.key, len(part.record or b""))
             self.effects.append(part)
             return
         self._is_clean = False
         if part.kind == UNREADABLE:
-            self._give_up(place, "it holds what is no abstract state")
+            self._unreadable.give_up(place, NO_STATE)
         else:
             self._changes.keep(part.database, part.key, part.kind)
 
-    def _weigh(self, place: tuple[int, bytes]) -> None:
-        """This was read without f+1 equal replies: once too often, and it is given up, until it can be read."""
-        self._undecided[place] = self._undecided.get(place, 0) + 1
-        if self._undecided[place] >= UNDECIDED_MAX:
-            self._give_up(place, DISAGREED)
-
-    def _weigh_count(self, database: int, is_decided: bool) -> None:
-        """As `_weigh`, for which keys there are, and how many."""
-        place = (database, b"")
-        if not is_decided:
-            self._uncounted[database] = self._uncounted.get(database, 0) + 1
-            if self._uncounted[database] >= UNDECIDED_MAX:
-                self._give_up(place, DISAGREED)
-            return
-        self._uncounted.pop(database, None)
-        if self.unreadable.get(place) == DISAGREED:
-            del self.unreadable[place]
-
-    def _give_up(self, place: tuple[int, bytes], reason: str) -> None:
-        if place not in self.unreadable:
-            self.unreadable[place] = reason
-            self._found.append((place, reason))
-            self._has_told = True
-
     def _stop_wanting(self) -> None:
-        """There is no checkpoint. If that is for something unreadable, whoever waits is told, each time anew."""
         self.is_wanted = False
         self.is_urgent = False
-        if not self._has_told:
-            self._found += list(self.unreadable.items())[:1]
+        self._unreadable.remind()
 
     def _stop_if_unreadable(self, database: int) -> None:
         """Where nobody can tell which keys there are it is not asked again and again."""
@@ -399,12 +381,12 @@ class Sweep:
         number = None if data is None else self._protocol.counted(data)
         self.stage = Stage.RESTING
         if number == 0:
-            self._weigh_count(database, is_decided=True)
+            self._unreadable.counted(database, is_decided=True)
             self._clear(database)
         elif number is None:
             self._changes.keep_whole(database)
             if data is None:
-                self._weigh_count(database, is_decided=False)
+                self._unreadable.counted(database, is_decided=False)
                 self._stop_if_unreadable(database)
         else:
             self.stage = Stage.LISTING
@@ -412,11 +394,11 @@ class Sweep:
     def _listed(self, data: bytes | None) -> None:
         names = None if data is None else self._protocol.listed(data)
         self.stage = Stage.RESTING
-        self._weigh_count(self._database, is_decided=data is not None)
+        self._unreadable.counted(self._database, is_decided=data is not None)
         if names is None:
             self._changes.keep_whole(self._database)
             if data is not None:
-                self._give_up((self._database, b""), "its keys are too many to be listed")
+                self._unreadable.give_up((self._database, b""), "its keys are too many to be listed")
             self._stop_if_unreadable(self._database)
             return
         self._clear(self._database)
@@ -433,9 +415,7 @@ class Sweep:
         """Nothing is known of this database any more, and nothing in it is unreadable."""
         self.effects.append(Clear(database))
         self._changes.emptied(database)
-        for place in list(self.unreadable):
-            if place[0] == database:
-                del self.unreadable[place]
+        self._unreadable.clear(database)
 
     # What follows.
 
@@ -463,8 +443,7 @@ class Sweep:
         self.rounds += 1
         if self.rounds > ROUNDS_MAX and not self.unreadable:
             reason = "keys kept turning out to hold something else than was thought"
-            self._found.append((self._changes.first() or (self._database, b""), reason))
-            self._has_told = True
+            self._unreadable.report(self._changes.first() or (self._database, b""), reason)
         if self.unreadable or self.rounds > ROUNDS_MAX:
             self._stop_wanting()
         elif self._is_clean and not self._changes.whole:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quorate.trusted.changes import LIST, STRING, UNKNOWN, ZSET, Change, Changes
+from quorate.trusted.changes import ALONE_BYTES, LARGE_BYTES, LIST, STRING, UNKNOWN, ZSET, Change, Changes
 from quorate.trusted.protocols.redis.written import note_written, written_keys
 from tests.trusted.redis.support import NotingDialect, call_of, session_of
 
@@ -156,23 +156,90 @@ def test_a_write_weighs_what_it_brings() -> None:
     "request_",
     [
         "COPY big k",
+        "COPY big k DB 0 REPLACE",
         "RENAME big k",
-        "LMOVE big k LEFT LEFT",
-        "SMOVE big k member",
-        "SUNIONSTORE k small big",
-        "ZUNIONSTORE k 2 small big",
+        "RENAMENX big k",
+        "SUNIONSTORE k big",
+        "ZUNIONSTORE k 1 big WEIGHTS 2",
         "SORT big STORE k",
-        "BITOP OR k small big",
+        "GEORADIUS big 0 0 1 km STORE k",
+        "BITOP OR k big",
         "PFMERGE k big",
         "GEOSEARCHSTORE k big FROMMEMBER a BYRADIUS 1 km",
         "ZRANGESTORE k big 0 -1",
     ],
 )
 def test_what_takes_over_others_weighs_what_they_weigh(request_: str) -> None:
+    changes = with_big()
+    weights = weigh(request_, changes)
+    assert 1_000_000 <= weights[b"k"] <= 1_000_200
+    assert weights[b"big"] <= 1_000_000 + NAME * 3
+    again = weigh(request_, changes)[b"k"]
+    assert again <= 1_000_400 + LARGE_BYTES, "it does not hold that twice, but an element more perhaps"
+
+
+@pytest.mark.parametrize("request_", ["LMOVE big k LEFT LEFT", "RPOPLPUSH big k"])
+def test_what_takes_over_an_element_gains_no_more_than_the_longest(request_: str) -> None:
+    changes = with_big()
+    assert weigh(request_, changes)[b"k"] < 100, "there is none"
+    weigh("RPUSH big " + 500 * "x", changes)
+    assert 500 < weigh(request_, changes)[b"k"] < 800
+    changes.longest = 10_000_000
+    assert 1_000_000 < weigh(request_, changes)[b"k"] < 1_002_000, "nor than all that there is"
+
+
+def test_what_takes_over_what_nobody_weighed_weighs_what_that_may_hold() -> None:
+    assert 3 * LARGE_BYTES <= weigh("ZUNIONSTORE k 3 x y z WEIGHTS 1 2 3")[b"k"] <= 3 * LARGE_BYTES + 200
+    assert weigh("ZUNIONSTORE k none x")[b"k"] < 200
+    assert 2 * LARGE_BYTES <= weigh("SINTERSTORE k x y")[b"k"] <= 2 * LARGE_BYTES + 200
+
+
+def test_what_a_sort_gets_is_not_known() -> None:
+    assert weigh("SORT x BY nosort GET d* STORE k")[b"k"] == ALONE_BYTES
+    assert weigh("SORT x BY nosort GET d*")[b"x"] == NAME
+
+
+def test_long_names_of_consumers_are_told_with_each_entry() -> None:
+    long = "c" * 300
+    assert weigh(f"XREADGROUP GROUP g {long} STREAMS k >")[b"k"] == ALONE_BYTES
+    assert weigh(f"XCLAIM k g {long} 0 1-1")[b"k"] == ALONE_BYTES
+    assert weigh("XREADGROUP GROUP g c STREAMS k >")[b"k"] < 200
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [
+        ("LMOVE k k LEFT RIGHT",),
+        ("LMOVE a k LEFT RIGHT", "LMOVE k a LEFT RIGHT"),
+        ("RPOPLPUSH a k", "RPOPLPUSH k a"),
+        ("RENAME a k", "RENAME k a"),
+        ("SMOVE a k m", "SMOVE k a m"),
+        ("COPY a k REPLACE",),
+        ("SUNIONSTORE k a b", "SADD a m"),
+        ("PFMERGE k a", "PFADD a m"),
+    ],
+)
+def test_what_goes_to_and_fro_weighs_as_much_as_was_said(requests: tuple[str, ...]) -> None:
+    changes = with_big()
+    rounds = 1_000
+    weigh("RPUSH a 123", changes)
+    for _ in range(rounds):
+        for request_ in requests:
+            weigh(request_, changes)
+    assert changes.may_weigh(0, b"k") < rounds * 300 + 4 * LARGE_BYTES
+
+
+@pytest.mark.parametrize("name", ["LMPOP", "ZMPOP", "BLMPOP 0", "EVAL x", "EVALSHA x"])
+@pytest.mark.parametrize("count", ["9" * 5_000, "-1", "0", "99999999999999999999", "x", "1x"])
+def test_a_number_of_keys_that_is_none_names_none(name: str, count: str) -> None:
+    assert noted(f"{name} {count} k LEFT") == ([], [])
+
+
+def with_big() -> Changes:
     changes = Changes()
     changes.is_kept = True
     changes.found(0, b"big", 1_000_000)
-    assert 1_000_000 <= weigh(request_, changes)[b"k"] <= 1_000_200
+    return changes
 
 
 def weigh(request_: str, changes: Changes | None = None) -> dict[bytes, int]:

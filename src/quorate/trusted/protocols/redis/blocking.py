@@ -318,9 +318,9 @@ class Parking:
             self._is_marking = True
             dialect.touched(parked.session.database, popped, now, effects)
             self._is_marking = False
-            held = sum([dialect.changes.may_weigh(parked.session.database, taken) for taken in popped])
             for pushed in wish.pushed:
-                dialect.changes.keep(parked.session.database, pushed, UNKNOWN, 0, held)
+                changes, database = dialect.changes, parked.session.database
+                changes.keep(database, pushed, UNKNOWN, changes.element_of(database, popped[0], pushed))
 
     def _remember(self, parked: Parked) -> None:
         """Note its deadline; drop those of clients who left, before they are the larger part."""

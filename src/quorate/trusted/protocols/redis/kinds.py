@@ -15,7 +15,7 @@ _KINDS = (
 # What may make one key hold what others hold.
 TAKING_OVER = frozenset(
     (
-        *("copy", "move", "rename", "renamenx", "lmove", "rpoplpush", "blmove", "brpoplpush", "smove", "sort"),
+        *("copy", "move", "rename", "renamenx", "lmove", "rpoplpush", "sort"),
         *("sdiffstore", "sinterstore", "sunionstore", "zdiffstore", "zinterstore", "zunionstore", "zrangestore"),
         *("geosearchstore", "georadius", "georadiusbymember", "bitop", "pfmerge"),
     )

@@ -3,12 +3,12 @@
 Too many is right, too few wrong.
 """
 
-from ...changes import UNKNOWN, Changes
+from ...changes import ALONE_BYTES, LARGE_BYTES, LIST, UNKNOWN, Changes
 from .answers import DATABASES
 from .arguments import integer_argument
 from .base import Command
 from .expiry import copied_to
-from .reach import REACHING, reach
+from .reach import ELEMENTWISE, REACHING, reach, taking_over
 
 # Writes whose keys are counted by a number: its position in the arguments; the keys follow it.
 _COUNTED = {"lmpop": 1, "zmpop": 1, "blmpop": 2, "bzmpop": 2, "eval": 2, "evalsha": 2}
@@ -18,6 +18,11 @@ _STORING = {"sort": (b"STORE",), "georadius": (b"STORE", b"STOREDIST"), "georadi
 _WHOLE = frozenset(("flushall", "flushdb", "swapdb"))
 _UNKNOWN = _WHOLE | {"move", "copy"}
 _MSETS = frozenset(("mset", "msetnx"))
+# What writes the name of a consumer into a stream with each entry that it is given, and which names are long.
+_CLAIMING = frozenset(("xreadgroup", "xclaim", "xautoclaim"))
+_NAME_BYTES_MAX = 256
+# What adds to a key, although a server full of memory does not refuse it.
+_ADDING = _CLAIMING | {"smove"}
 # How many words follow an option of XREADGROUP.
 _OPTION_VALUES = {b"GROUP": 2, b"COUNT": 1, b"BLOCK": 1}
 
@@ -37,9 +42,12 @@ def note_written(changes: Changes, database: int, command: Command, arguments: l
     else:
         if name in _SCRIPTS:
             changes.note_hidden(database)
-        added = size if command.grows else 0
+        added = size if command.grows or name in _ADDING else 0
+        if command.kind == LIST:
+            changes.longest = max(changes.longest, added)
+        least = ALONE_BYTES if name in _CLAIMING and max(map(len, arguments)) > _NAME_BYTES_MAX else 0
         for key in written_keys(command, arguments) or ():
-            changes.note(database, key, command.kind, added)
+            changes.note(database, key, command.kind, added, least)
 
 
 def _note_whole(changes: Changes, database: int, name: str, arguments: list[bytes]) -> None:
@@ -56,14 +64,28 @@ def _note_whole(changes: Changes, database: int, name: str, arguments: list[byte
 
 
 def _note_taken_over(changes: Changes, database: int, command: Command, arguments: list[bytes], size: int) -> None:
-    """Keys that may come to hold what others hold."""
-    held = sum([changes.may_weigh(database, word) for word in arguments[1:]])
-    if command.name in {"move", "copy"}:
-        for place, key in _moved(database, command.name, arguments):
-            changes.note(place, key, UNKNOWN, size, held)
+    """Keys one of which may come to hold what others hold. The others may change too, but do not grow."""
+    name = command.name
+    if name in {"move", "copy"}:
+        (source_at, source), *targets = _moved(database, name, arguments)
+        changes.note(source_at, source, UNKNOWN)
+        for target_at, target in targets:
+            changes.note(target_at, target, UNKNOWN, size, _held(changes, database, [source]))
         return
+    target, sources = taking_over(name, arguments)
     for key in written_keys(command, arguments) or ():
-        changes.note(database, key, command.kind, size, held)
+        if key != target:
+            changes.note(database, key, command.kind)
+        elif name in ELEMENTWISE:
+            changes.note(database, key, command.kind, size + changes.element_of(database, sources[0], key))
+        else:
+            least = ALONE_BYTES if name == "sort" and b"GET" in map(bytes.upper, arguments) else 0
+            changes.note(database, key, command.kind, size, max(least, _held(changes, database, sources)))
+
+
+def _held(changes: Changes, database: int, keys: list[bytes]) -> int:
+    """What these keys may hold together. Of most it is only known that it is not much."""
+    return sum([max(changes.may_weigh(database, key), LARGE_BYTES) for key in keys])
 
 
 def _moved(database: int, name: str, arguments: list[bytes]) -> list[tuple[int, bytes]]:
@@ -89,8 +111,8 @@ def written_keys(command: Command, arguments: list[bytes]) -> list[bytes] | None
         return None
     if name in _COUNTED:
         position = _COUNTED[name]
-        count = arguments[position]
-        return arguments[position + 1 : position + 1 + int(count)] if count.isdigit() else []
+        count = integer_argument(arguments[position]) or 0
+        return arguments[position + 1 : position + 1 + count] if count > 0 else []
     if name == "xreadgroup":
         return _after_streams(arguments)
     keys = command.keys_of(arguments)
