@@ -16,6 +16,7 @@ from tests.repository.sources import ROOT, name_of, python_files
 ALWAYS_THERE = {
     "python": "the interpreter of .venv, which runs all of this",
     "cat": "coreutils, essential on Debian",
+    "cp": "coreutils, essential on Debian",
     "env": "coreutils, essential on Debian",
     "false": "coreutils, essential on Debian",
     "mount": "mount, required on Debian",
