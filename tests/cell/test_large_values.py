@@ -1,6 +1,7 @@
 """Values that together are more than a replica may keep twice: they are read, and no replica dies of it."""
 
 import pytest
+import redis
 
 from quorate.trusted.limits import MIB
 from tests.cell.conftest import MakeCell
@@ -13,6 +14,7 @@ LARGE_KEYS = 12
 VALUE_BYTES = 6 * MIB
 REPLY_BYTES_MAX = 8 * MIB
 NAME_BYTES = 15 * MIB
+STRETCH = "return redis.call('SETRANGE', KEYS[1], ARGV[1], 'x')"
 
 
 def tight() -> Document:
@@ -57,6 +59,25 @@ def test_many_large_values_are_read_for_a_checkpoint_and_nobody_dies_of_it(cells
         assert pipeline.execute() == [VALUE_BYTES + 1] * LARGE_KEYS
     kept(cell)
     assert_unharmed(cell)
+    assert cell.stop() == 0
+
+
+@SANDBOX
+def test_what_was_not_foreseen_costs_one_revival_and_not_all_the_time(cells: MakeCell) -> None:
+    """A listed script makes long values of short arguments: nobody weighs that."""
+    document = tight()
+    document["cell"]["scripts"] = [redis.Redis().register_script(STRETCH).sha]
+    cell = cells(document).start()
+    # In one slot, so that no checkpoint comes between.
+    with cell.redis() as client, client.pipeline() as transaction:
+        for number in range(LARGE_KEYS):
+            transaction.eval(STRETCH, 1, f"large{number}", VALUE_BYTES - 1)
+        transaction.execute()
+    eventually(lambda: cell.status().revivals, "the replicas did not survive the checkpoint")
+    kept(cell)
+    status = cell.settled()
+    assert (status.state, status.revivals, status.checkpoint.unreadable) == ("serving", 1, ())
+    assert cell.redis().strlen("large0") == VALUE_BYTES
     assert cell.stop() == 0
 
 
