@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
@@ -175,7 +176,8 @@ def test_a_keeper_that_ends_while_the_new_replicas_are_filled_is_replaced(monkey
             async def ends(keeper: Keeper, *arguments: Any) -> None:
                 filled.append(keeper.pid)
                 if len(set(filled)) == 1:
-                    os.kill(keeper.pid, signal.SIGKILL)
+                    with suppress(ProcessLookupError):  # it may be gone, and what it was to be given must be closed
+                        os.kill(keeper.pid, signal.SIGKILL)
                 await restart.fill(keeper, *arguments)
 
             monkeypatch.setattr(refill, "fill", ends)

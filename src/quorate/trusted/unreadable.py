@@ -32,11 +32,17 @@ class Unreadable:
         # How many times in a row a key was read, and keys were counted or listed, without f+1 equal replies.
         self._undecided: dict[Place, int] = {}
         self._uncounted: dict[int, int] = {}
-        # How many times in a row nothing came of a key's read alone, and when that was last (ns).
+        # What was read alone and not decided since all replicas began, and when (ns).
+        self._alone: tuple[Place, int] | None = None
+        # How many times in a row that was so when they ended, and when last.
         self._fatal: dict[Place, tuple[int, int]] = {}
 
     def restart(self) -> None:
-        """All replicas are new, and may agree."""
+        """All replicas are new, and may agree. Those before may have ended over what was read alone."""
+        if self._alone is not None:
+            place, at = self._alone
+            self._fatal[place] = (self._fatal.get(place, (0, 0))[0] + 1, at)
+        self._alone = None
         self._undecided = {}
         self._uncounted = {}
         self.places = {place: reason for place, reason in self.places.items() if reason != DISAGREED}
@@ -48,6 +54,7 @@ class Unreadable:
 
     def survived(self, place: Place) -> None:
         """What it holds was told."""
+        self._alone = None
         self._fatal.pop(place, None)
 
     def closed(self, place: Place, is_alone: bool, now: int) -> None:
@@ -56,7 +63,7 @@ class Unreadable:
         if self._undecided[place] >= UNDECIDED_MAX:
             self.give_up(place, DISAGREED)
         if is_alone:
-            self._fatal[place] = (self._fatal.get(place, (0, 0))[0] + 1, now)
+            self._alone = (place, now)
 
     def is_deadly(self, place: Place, now: int) -> bool:
         """Whether the replicas may not survive that this is read, so that only what it is may be asked."""
