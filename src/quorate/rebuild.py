@@ -226,5 +226,11 @@ class Rebuilder:
             self._shell.give_up(shadow.lane, shadow.seat.index)
         with suppress(StateFault):
             self._keeping.keeper().drop(shadow.feed)
-        await shadow.domain.kill()
+        killing = asyncio.ensure_future(shadow.domain.kill())
+        try:
+            await asyncio.shield(killing)
+        except asyncio.CancelledError:
+            # All begin anew, or the cell ends, while it is being ended: nobody else knows of it.
+            await killing
+            raise
         shadow.become(Role.RETIRED)

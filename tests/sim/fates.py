@@ -41,7 +41,8 @@ class Fate:
     `renewal_seconds`, and again after twice that. `refill_fails` is how often, when all begin anew, some seats' new
     replicas come to nothing, those of as many seats as may be faulty at once; if that `fails_slowly` the others do not
     wait for them. A revival that fails is tried again where it `is_persistent`, and then the first ones do fail, as
-    `tries_fail` has it: too few replicas boot, or too few survive what is executed again.
+    `tries_fail` has it: too few replicas boot, or too few survive what is executed again. At the moments of `asks` the
+    operator asks for rebuilds.
     """
 
     kind: Kind
@@ -67,6 +68,7 @@ class Fate:
     fails_slowly: bool
     is_persistent: bool
     tries_fail: tuple[str, ...]
+    asks: tuple[int, ...]
 
 
 def draw_fate(seed: int) -> Fate:
@@ -95,7 +97,7 @@ def draw_fate(seed: int) -> Fate:
         kind=kind,
         sync=sync,
         strategy=strategy,
-        every_ns=chance.choice((100, 250, 500) if habit is None else (50,)) * MILLISECOND_NS,
+        every_ns=chance.choice(_periods(has_losses, habit is not None)) * MILLISECOND_NS,
         checkpoint_ns=chance.choice((20, 60, 200)) * MILLISECOND_NS,
         scrub_ns=chance.choice((0, 100 * MILLISECOND_NS)),
         slowness=chance.choice((1, 1, 4)) if habit is None else 1,
@@ -115,7 +117,20 @@ def draw_fate(seed: int) -> Fate:
         fails_slowly=renewal.random() < 0.5,
         is_persistent=is_persistent,
         tries_fail=_tries(renewal) if is_persistent and kind is Kind.POISONED else (),
+        asks=() if has_losses else _asks(Random(f"operator {seed}")),
     )
+
+
+def _asks(chance: Random) -> tuple[int, ...]:
+    """When the operator asks for rebuilds, if he does."""
+    return tuple(chance.randint(10, 550) * MILLISECOND_NS for _ in range(chance.choice((0, 0, 1, 2))))
+
+
+def _periods(has_losses: bool, has_habit: bool) -> tuple[int, ...]:
+    """How often replicas may be rebuilt by plan (ms). Where some are to crash between two restarts there is time to."""
+    if has_habit:
+        return (50,)
+    return (250, 500, 500) if has_losses else (100, 250, 500)
 
 
 def _tries(chance: Random) -> tuple[str, ...]:

@@ -1,11 +1,9 @@
-"""The keeper of state and its store, in memory; and how shadows are fed from it.
+"""The keeper of state and its store, in memory, and the coordinator's end of it.
 
-Stands where `quorate.state` does: what the core read is committed at checkpoints, some time later; a feed fills a
-replica with the last commit, reads it back, follows later commits, and seals. A commit between a seal and its end
-would leave no slot of which the proof speaks: the core must not let it come.
+Stands where `quorate.state` does: commands are obeyed in order, some time later; what the core read is committed at
+checkpoints; what the keeper says is heard in order, some time later too. Feeds are in feed.py.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -13,44 +11,23 @@ from random import Random
 
 from quorate.keeping import BACKLOG_BYTES_MAX
 from quorate.state.faults import FeedFault, StateFault
-from quorate.state.link import LoadedState
+from quorate.state.link import Feeding, LoadedState
 from quorate.state.rows import Checkpoint
 from quorate.trusted.changes import LARGE_BYTES
+from quorate.trusted.errors import invariant
 from quorate.trusted.protocols.redis.state_records import deadline_of
-from quorate.trusted.protocols.redis.state_restore import restore_requests
-from tests.sim.invariants.base import Violation
-from tests.sim.machine import Machine
-from tests.sim.replica import Replica
+from tests.sim.domains import Line
+from tests.sim.feed import Feed, Place
 from tests.sim.timeline import MILLISECOND_NS, Timeline
 
-REQUEST_BYTES_MAX = 4096
 # What one commit that waits counts for: two are taken, with three the sweep has to wait.
 COMMIT_BYTES = BACKLOG_BYTES_MAX // 2
 COMMIT_NS_MAX = 20 * MILLISECOND_NS
-FEED_NS_MAX = 60 * MILLISECOND_NS
+# How long the keeper takes for what is no commit, and until it is heard.
+COMMAND_NS_MAX = MILLISECOND_NS
+MESSAGE_NS_MAX = MILLISECOND_NS
 
 KEEPER_ENDED = "the keeper ended"
-
-Place = tuple[int, bytes]
-State = list[tuple[int, bytes, str, int | None]]
-
-
-def put(machine: Machine, place: Place, record: bytes | None) -> None:
-    """Make this key what `record` tells, whatever it was."""
-    session = machine.session()
-    session.select(place[0])
-    machine.run(session, [b"DEL", place[1]], 0)
-    for request in restore_requests(place[1], record, REQUEST_BYTES_MAX) if record is not None else ():
-        for arguments in Machine(None).cut(request):
-            machine.run(session, arguments, 0)
-
-
-def state_of(records: dict[Place, bytes]) -> State:
-    """What a machine holds that was made exactly this."""
-    machine = Machine(None)
-    for place, record in records.items():
-        put(machine, place, record)
-    return machine.state()
 
 
 class Store:
@@ -74,103 +51,20 @@ def counted(records: Iterable[Place]) -> dict[int, int]:
     return found
 
 
-class Feed:
-    """One replica that is made what the store holds. `then` is called once, with why it failed or nothing."""
-
-    def __init__(self, keeper: "SimulatedKeeper", replica: Replica, then: Callable[[str], None]) -> None:
-        self.replica = replica
-        self.is_sealing = False
-        self._keeper = keeper
-        self._then = then
-        self._marks: dict[Place, None] = {}
-        self._rows = dict(keeper.store.records)
-        self._is_following = False
-        self.is_over = False
-        keeper.later(FEED_NS_MAX, self._restore)
-
-    def changed(self, places: list[Place]) -> None:
-        """A commit was made, which changed these."""
-        if self.is_sealing and not self.is_over:
-            raise Violation("Seal: a commit came between a seal and its end")
-        self._marks.update(dict.fromkeys(places))
-        if self._is_following:
-            self._keeper.later(FEED_NS_MAX, self._follow)
-
-    def seal(self, then: Callable[[str], None]) -> None:
-        """The last commit is what the replica must be."""
-        self.is_sealing = True
-        self._then = then
-        self._keeper.later(FEED_NS_MAX, self._prove)
-
-    def drop(self) -> None:
-        """Nobody wants it any more."""
-        self.is_over = True
-
-    def ended(self) -> None:
-        """The keeper is no more."""
-        if not self.is_over:
-            self._tell(KEEPER_ENDED)
-
-    def _tell(self, fault: str) -> None:
-        then, self._then = self._then, _nothing
-        if fault:
-            self.is_over = True
-        then(fault)
-
-    def _restore(self) -> None:
-        if self.is_over:
-            return
-        for place, record in self._rows.items():
-            put(self.replica.machine, place, record)
-        wrong = self.replica.machine.state() != state_of(self._rows)
-        if wrong and not self.replica.sins:
-            raise Violation("Feed: a correct replica does not read back as what it was given")
-        self._is_following = True
-        broken = "the replica closed its lane" if self.replica.is_broken else ""
-        self._tell(broken or ("it reads back as something else" if wrong else ""))
-        if self._marks:
-            self._follow()
-
-    def _follow(self) -> None:
-        if self.is_over:
-            return
-        marks, self._marks = self._marks, {}
-        for place in marks:
-            put(self.replica.machine, place, self._keeper.store.records.get(place))
-
-    def _prove(self) -> None:
-        if self.is_over:
-            return
-        self._follow()
-        self.is_sealing = False
-        wrong = self.replica.machine.state() != state_of(self._keeper.store.records)
-        if wrong and not self.replica.sins:
-            raise Violation("Feed: a correct replica is not what the store holds")
-        broken = "the replica closed its lane" if self.replica.is_broken else ""
-        self._tell(broken or ("it reads back as something else" if wrong else ""))
-        self.is_over = True
-
-
-class Line:
-    """Stands for the socket of a replica's lane."""
-
-    def __init__(self, replica: Replica) -> None:
-        self.replica = replica
-
-    def close(self) -> None:
-        """Nothing is left of it."""
-
-
 class SimulatedKeeper:
-    """Takes what the core read, in order, and commits it, as `quorate.state.link.Keeper` does.
+    """Takes what the core read, in order, and commits it; feeds replicas. As `quorate.state.link.Keeper`.
 
-    `on_stored` is told the slot of each commit, `on_committed` of each that the coordinator hears of.
+    `on_stored` is told the slot of each commit, `on_committed` of each that the coordinator hears of. `feeds` is what
+    the coordinator knows of feeds, and `is_broken` what it does not know yet.
     """
 
     def __init__(self, timeline: Timeline, store: Store, slowness: int, on_stored: Callable[[int], None]) -> None:
         self.store = store
+        self.chance = timeline.chance
         self.is_broken = False
-        self.feeds: list[Feed] = []
+        self.fault: StateFault | None = None
+        self.checkpoint = self._last_commit()
+        self.feeds: dict[int, Feeding] = {}
         self.on_committed: Callable[[Checkpoint], None] = lambda checkpoint: None
         self.on_miscounted: Callable[[list[int]], None] = lambda databases: None
         self.on_broken: Callable[[StateFault], None] = lambda fault: None
@@ -184,34 +78,74 @@ class SimulatedKeeper:
         self._arrived: dict[Place, bytes | None] = {}
         self._cleared: dict[int, None] = {}
         self._queue: deque[Callable[[], None]] = deque()
-        self._numbered: dict[int, Feed] = {}
+        self._said: list[Callable[[], None]] = []
+        self._fed: dict[int, Feed] = {}
+        self._lines: dict[int, Line] = {}
+
+    # The process.
 
     def later(self, most_ns: int, act: Callable[[], None]) -> None:
         """The keeper does this in its own time, unless it breaks before."""
-        delay = self._timeline.chance.randint(1, most_ns * self._slowness)
-        self._timeline.after(delay, lambda: None if self.is_broken else act())
+        self.exactly(self.chance.randint(1, most_ns * self._slowness), act)
+
+    def exactly(self, delay_ns: int, act: Callable[[], None]) -> None:
+        """The keeper does this after so long, unless it breaks before."""
+        self._timeline.after(delay_ns, lambda: None if self.is_broken else act())
 
     def end(self) -> None:
         """The process is killed, with all others."""
         self.is_broken = True
 
     def breaks(self, chance: Random) -> None:
-        """The process ends. Of what waits some may be done all the same, and nobody is told."""
+        """The process ends. Its last words may be heard; of what waits some may be done, and nobody is told."""
+        if chance.random() < 0.5:
+            self._hear()
         self.is_broken = True
-        for feed in self.feeds:
-            feed.ended()
-        self.on_committed = lambda checkpoint: None
-        self.on_miscounted = lambda databases: None
         while self._queue and chance.random() < 0.5:
             self._work()
-        self.on_broken(StateFault(KEEPER_ENDED))
+        for line in self._lines.values():
+            line.close()
+        self._break(StateFault(KEEPER_ENDED))
+
+    def say(self, number: int, tell: Callable[[Feeding], None]) -> None:
+        """Something happened to a feed. It may have been dropped meanwhile."""
+
+        def heard() -> None:
+            feeding = self.feeds.get(number)
+            if feeding is not None:
+                tell(feeding)
+
+        self._say(heard)
+
+    def followed(self, number: int) -> int:
+        """How many commits this feed has followed."""
+        return self._fed[number].commits if number in self._fed else 0
+
+    def over(self, number: int) -> None:
+        """This feed has ended."""
+        self._fed.pop(number).end()
+        del self._lines[number]
+
+    def _say(self, tell: Callable[[], None]) -> None:
+        """All that is said meanwhile is heard with it, and in this order."""
+        self._said.append(tell)
+        if len(self._said) == 1:
+            self.exactly(self.chance.randint(0, MESSAGE_NS_MAX), self._hear)
+
+    def _hear(self) -> None:
+        said, self._said = self._said, []
+        for tell in said:
+            tell()
+
+    def _enqueue(self, most_ns: int, act: Callable[[], None]) -> None:
+        self._queue.append(act)
+        self.later(most_ns, self._work)
+
+    def _work(self) -> None:
+        """What was asked first."""
+        self._queue.popleft()()
 
     # What the product asks of its keeper.
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """The last commit."""
-        return Checkpoint(self.store.slot, self.store.counts(), 0)
 
     @property
     def backlog_bytes(self) -> int:
@@ -236,32 +170,44 @@ class SimulatedKeeper:
         cleared, self._cleared = self._cleared, {}
         arrived, self._arrived = self._arrived, {}
         self.commits_waiting += 1
-        self._enqueue(partial(self._commit, slot, list(cleared), arrived, extras, counts))
+        self._enqueue(COMMIT_NS_MAX, partial(self._commit, slot, list(cleared), arrived, extras, counts))
 
     async def feed(self, line: Line, number: int) -> int:
-        """Make the replica what the store is. Raises `FeedFault`, or `StateFault` when the keeper breaks."""
-        told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        feed = self._numbered[number] = self.begin_feed(line.replica, partial(_resolve, told))
-        return await self._reached(feed, told)
+        """Make the replica what the store is. Raises `FeedFault`, or `StateFault` when the keeper ends."""
+        invariant(number not in self.feeds, "each feed has a number of its own")
+        if self.fault is not None:
+            line.close()
+            raise self.fault
+        feeding = self.feeds[number] = Feeding()
+        self._lines[number] = line
+        self._enqueue(COMMAND_NS_MAX, partial(self._begin_feed, number, line))
+        return await self._reached(number, feeding)
 
     async def seal(self, number: int) -> int:
         """Until the replica is proved to be exactly the last commit. Raises as `feed`."""
-        told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        feed = self._numbered.pop(number)
-        self.begin_seal(feed, partial(_resolve, told))
-        return await self._reached(feed, told)
+        feeding = self.feeds.get(number)
+        if feeding is None:
+            raise FeedFault("there is no such feed", is_replicas=False)
+        if self.fault is None:
+            self._enqueue(COMMIT_NS_MAX, partial(self._seal, number))
+        slot = await self._reached(number, feeding)
+        del self.feeds[number]
+        return slot
 
-    async def _reached(self, feed: Feed, told: "asyncio.Future[str]") -> int:
+    async def _reached(self, number: int, feeding: Feeding) -> int:
         try:
-            fault = await told
+            return await feeding.wait()
         except BaseException:
-            feed.drop()
+            self.drop(number)
             raise
-        if self.is_broken:
-            raise StateFault(KEEPER_ENDED)
-        if fault:
-            raise FeedFault(fault, is_replicas=True)
-        return self.store.slot
+
+    def drop(self, number: int) -> None:
+        """End a feed, if there is such a one; who waits for it gets a `FeedFault`."""
+        feeding = self.feeds.pop(number, None)
+        if feeding is not None:
+            feeding.ended(FeedFault("the feed was dropped", is_replicas=False))
+            if self.fault is None:
+                self._enqueue(COMMAND_NS_MAX, partial(self._drop, number))
 
     async def load(self) -> LoadedState:
         """What to start from."""
@@ -270,29 +216,38 @@ class SimulatedKeeper:
         sizes = [(*place, len(record)) for place, record in records if len(record) >= LARGE_BYTES]
         return LoadedState(self.store.slot, self.store.extras, found, sizes)
 
+    def give_up(self) -> None:
+        """It says nothing any more: end it, as one that broke."""
+        self.breaks(self.chance)
+
     async def stop(self) -> None:
         """It has ended."""
 
-    # What shadows ask.
+    def _break(self, fault: StateFault) -> None:
+        self.fault = fault
+        for feeding in self.feeds.values():
+            feeding.ended(fault)
+        self.on_broken(fault)
 
-    def begin_feed(self, replica: Replica, then: Callable[[str], None]) -> Feed:
-        """Fill this replica with the last commit, and follow."""
-        self.feeds = [feed for feed in self.feeds if not feed.is_over]
-        feed = Feed(self, replica, then)
-        self.feeds.append(feed)
-        return feed
+    # What it does.
 
-    def begin_seal(self, feed: Feed, then: Callable[[str], None]) -> None:
-        """The last commit, which may be under way, is what the feed's replica must be."""
-        self._enqueue(partial(feed.seal, then))
+    def _begin_feed(self, number: int, line: Line) -> None:
+        self._fed[number] = Feed(self, number, line)
 
-    def _enqueue(self, act: Callable[[], None]) -> None:
-        self._queue.append(act)
-        self.later(COMMIT_NS_MAX, self._work)
+    def _seal(self, number: int) -> None:
+        if number in self._fed:
+            self._fed[number].seal()
 
-    def _work(self) -> None:
-        """What was asked first."""
-        self._queue.popleft()()
+    def _drop(self, number: int) -> None:
+        if number in self._fed:
+            self.over(number)
+
+    def _last_commit(self) -> Checkpoint:
+        return Checkpoint(self.store.slot, self.store.counts(), 0)
+
+    def _committed(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.on_committed(checkpoint)
 
     def _commit(
         self, slot: int, cleared: list[int], arrived: dict[Place, bytes | None], extras: bytes, counts: dict[int, int]
@@ -311,22 +266,13 @@ class SimulatedKeeper:
         wrong = [database for database, count in counts.items() if there.get(database, 0) != count]
         if wrong:
             # The last commit stays what it is.
-            self.on_miscounted(wrong)
+            self._say(lambda: self.on_miscounted(wrong))
             return
         store.records = dict(self._records)
         store.slot, store.extras = slot, extras
         changed, self._changed = self._changed, {}
-        for feed in self.feeds:
-            feed.changed(list(changed))
         self._on_stored(slot)
-        self.on_committed(self.checkpoint)
-
-
-def _resolve(told: "asyncio.Future[str]", fault: str) -> None:
-    """Whoever waits hears of it, if it still does."""
-    if not told.done():
-        told.set_result(fault)
-
-
-def _nothing(_: str) -> None:
-    """Nobody waits for it any more."""
+        checkpoint = self._last_commit()
+        self._say(lambda: self._committed(checkpoint))
+        for feed in list(self._fed.values()):
+            feed.changed(list(changed))

@@ -1,6 +1,5 @@
 """State kept by the product's own `quorate.keeping`, on simulated time, with simulated keepers one after the other."""
 
-import asyncio
 from collections.abc import Callable
 from typing import cast
 
@@ -60,17 +59,6 @@ class Keeping(StateKeeping):
         """Ask for checkpoints in time, and have a keeper, from now on."""
         self._loop.begin(self.run())
         self._timeline.after(TICK_NS, self._tick)
-
-    def wanted(self) -> "asyncio.Future[int]":
-        """Have a checkpoint made, for somebody who does not wait but looks whether it is."""
-        waiter: asyncio.Future[int] = self._loop.create_future()
-        if not self.has_keeper:
-            waiter.set_exception(self.fault)
-            return waiter
-        self._waiting.append(waiter)
-        self._core.checkpoint_wanted(is_urgent=True, now=self._shell.now())
-        self._shell.schedule()
-        return waiter
 
     def _tick(self) -> None:
         if self.is_over:

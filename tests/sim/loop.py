@@ -1,7 +1,7 @@
 """An event loop of simulated time: what Ring 1 waits for happens along the timeline, and in one order.
 
-`asyncio`'s own tasks, futures and timeouts run on it unchanged, so that the product's own code is what runs. It knows
-no sockets. All that was begun ends with the process, at once.
+`asyncio`'s own tasks, futures and timeouts run on it unchanged, so that the product's own code is what runs. Its only
+sockets are the lines to simulated domains. All that was begun ends with the process, at once.
 """
 
 import asyncio
@@ -46,6 +46,8 @@ class SimulatedLoop(base_events.BaseEventLoop):
         self._turns = 0
         self._turned_at = 0
         self._fault: BaseException | None = None
+        # Done as soon as the process ends, for what would take time.
+        self.ending: asyncio.Future[None] = self.create_future()
 
     def begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Work that goes on beside all else. What it raises that nobody expects ends the run."""
@@ -57,12 +59,14 @@ class SimulatedLoop(base_events.BaseEventLoop):
 
     def end(self) -> None:
         """The process is no more: nothing that was begun goes on."""
+        self.ending.set_result(None)
         for task in self._tasks:
             task.cancel()
         for _ in range(STEPS_TO_END_MAX):
             if not self._todo:
                 break
             self._run_all()
+        assert all(task.done() for task in self._tasks), "what was begun ends with its process"
         self.is_over = True
         self.close()
 
@@ -95,9 +99,18 @@ class SimulatedLoop(base_events.BaseEventLoop):
         """It stays on the timeline, and does nothing then."""
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """A callback failed. Tasks whose end nobody waited for are not meant."""
-        if "handle" in context:
+        """Something failed that should not. Tasks whose end nobody waited for are not meant."""
+        if "future" not in context and "task" not in context:
             self._fault = self._fault or context.get("exception")
+
+    async def sock_sendall(self, sock: Any, data: Any) -> None:
+        """Send on a line of `domains.py`."""
+        sock.sent(data)
+
+    async def sock_recv(self, sock: Any, nbytes: int) -> bytes:
+        """Receive on such a line."""
+        data: bytes = await sock.received(nbytes)
+        return data
 
     # How it goes on.
 

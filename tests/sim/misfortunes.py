@@ -3,57 +3,41 @@
 Moments go by the run's fate. What was added later is drawn from a stream of its own, so that it moves nothing else.
 """
 
+import asyncio
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
 from quorate.trusted.protocols.redis.framing import encode_request
+from tests.sim.domains import AT_ONCE, FAILING, POISON, Boot, RecoveringReplica
 from tests.sim.fates import Kind
-from tests.sim.replica import Replica
-from tests.sim.swarm import Fault
 from tests.sim.timeline import MILLISECOND_NS
 
 if TYPE_CHECKING:
     from tests.sim.recovery import RecoveringWorld
 
-POISON = b"poison"
-
-
-class RecoveringReplica(Replica):
-    """A replica that a poisonous request may break."""
-
-    is_susceptible = False
-
-    def _execute(self, arguments: list[bytes]) -> bytes:
-        if not self.is_susceptible or arguments[:2] != [b"SET", POISON]:
-            return super()._execute(arguments)
-        if arguments[2] == b"split":
-            super()._execute(arguments)
-            return b"+%d\r\n" % self.seat
-        if arguments[2] == b"crash":
-            self.crash()
-        else:
-            self.sins.add(Fault.MUTE)
-            self._is_mute = True
-        return b""
-
 
 class Misfortunes:
     """Those of one run.
 
-    While all begin anew, the new replicas of the seats `failing` fail, if `fails_slowly` not in time, and in
-    `failing_first` the first variant that is tried. `starts_fail` is how many keepers will not start.
+    While new replicas are prepared for all seats (`is_refilling`), those of the seats `failing` fail, if `fails_slowly`
+    not in time, and in `failing_first` the first variant that is tried. `starts_fail` is how many keepers will not
+    start.
     """
 
     def __init__(self, world: "RecoveringWorld") -> None:
         self.failing: set[int] = set()
         self.failing_first: set[int] = set()
         self.fails_slowly = False
+        self.is_refilling = False
         self.starts_fail = 0
         self.poisons_due = 0
         self._poisoned: set[int] = set()
         self._world = world
         self._chance = Random(f"failing {world.seed}")
+        self._operator = Random(f"asking {world.seed}")
+        # Whether the keeper ends, and poison is sent, just when a shadow is about to have its seat.
+        self._is_aimed = Random(f"aiming {world.seed}").random() < 0.3
         self._tries_fail = list(world.fate.tries_fail)
         self._how_it_fails = ""
 
@@ -69,6 +53,8 @@ class Misfortunes:
             after(moment, self._break_keeper)
         for moment in self._world.fate.losses:
             after(moment, self._lose)
+        for moment in self._world.fate.asks:
+            after(moment, self._ask)
         for moment, is_full in zip(self._world.fate.full, (True, False), strict=False):
             after(moment, partial(self._fill_disk, is_full=is_full))
         if self._world.fate.sync_fails_ns:
@@ -116,7 +102,9 @@ class Misfortunes:
     def _break_keeper(self) -> None:
         if self._world.is_over:
             return
-        if self._world.core.is_suspended or self._world.anew.is_busy or not self._world.keeping.has_keeper:
+        core = self._world.core
+        is_early = self._is_aimed and not core.joining.waiting
+        if is_early or core.is_suspended or self._world.anew.is_busy or not self._world.keeping.has_keeper:
             self._world.timeline.after(MILLISECOND_NS, self._break_keeper)
             return
         self._world.seen.add("the keeper breaks")
@@ -144,6 +132,24 @@ class Misfortunes:
         else:
             self.failing = set(self._world.culprits or chance.sample(seats, self._world.swarm.f))
 
+    def boots(self, seat: int) -> Boot:
+        """What becomes of the domain that is now started for this seat."""
+        if not self.is_refilling:
+            return self._failing() if self._chance.random() < self._world.fate.boot_fails else Boot.WELL
+        if seat in self.failing:
+            return Boot.HANGING if self.fails_slowly else self._failing()
+        if seat in self.failing_first:
+            # The next one has its time as well, before those who are ready go on without it.
+            self.failing_first.discard(seat)
+            return self._chance.choice(AT_ONCE)
+        return Boot.WELL
+
+    def _failing(self) -> Boot:
+        if not (self._world.is_over or self.is_refilling) and self._chance.random() < 0.05:
+            return Boot.HANGING
+        # Most fail at once: while one takes its time nothing else happens to its seat.
+        return self._chance.choice((*AT_ONCE, *AT_ONCE, *FAILING))
+
     def replayed(self) -> None:
         """Something is executed again: perhaps too few survive it, this time."""
         if self._how_it_fails == "replay":
@@ -151,10 +157,28 @@ class Misfortunes:
             for replica in self._world.timeline.chance.sample(self._world.replicas, self._world.swarm.f + 1):
                 replica.crash()
 
+    # The operator.
+
+    def _ask(self) -> None:
+        """He wants some replicas rebuilt, and perhaps he does not wait for it."""
+        chance, world = self._operator, self._world
+        if world.is_over:
+            return
+        seats = range(len(world.replicas))
+        names = [str(seat) for seat in chance.sample(seats, chance.choice((1, 1, len(seats))))]
+        strategy = chance.choice((None, None, "shadow", "shadow-all"))
+        world.timeline.note(f"the operator asks for {names}: {strategy}")
+        world.seen.add("the operator asks")
+        asking = world.loop.begin(world.rebuilding.ask(names, strategy))
+        if chance.random() < 0.3:
+            world.timeline.after(chance.randint(1, 100) * MILLISECOND_NS, partial(_cancel, asking))
+
     # Poison.
 
     def _poison(self, poison: bytes) -> None:
-        if self._world.anew.is_busy or not self._world.shell.is_listening or self._poisoned - self._settled():
+        is_early = self._is_aimed and not (self._world.core.vote.shadows or self._world.is_over)
+        is_busy = self._world.anew.is_busy or bool(self._poisoned - self._settled())
+        if is_early or is_busy or not self._world.shell.is_listening:
             self._world.timeline.after(MILLISECOND_NS, partial(self._poison, poison))
             return
         for replica in self._world.replicas:
@@ -179,6 +203,11 @@ class Misfortunes:
     def may_be_killed(self) -> bool:
         """Whether no poison would be executed again."""
         return not self.poisons_due and not self._poisoned - self._settled()
+
+
+def _cancel(asking: "asyncio.Task[None]") -> None:
+    """The operator waits for it no more."""
+    asking.cancel()
 
 
 def _taken(_: bytes) -> None:

@@ -46,7 +46,7 @@ PLANTED_RECOVERY = (
         "distribute.py",
         "        self.outgoing.clear()\n        self._mode = NO_MODE\n        self._is_beginning = True\n",
         "        self.outgoing.clear()\n        self._is_beginning = True\n",
-        first=RECOVERING_FROM + 6,
+        first=RECOVERING_FROM + 10,
     ),
     fault(
         "a wrong shadow is forgiven",
@@ -54,7 +54,7 @@ PLANTED_RECOVERY = (
         "            self._fail_shadow(dissent.seat - len(self.roles), Cause.WRONG_SHADOW, dissent.slot, now)\n"
         "            return\n",
         "            return\n",
-        first=RECOVERING_FROM + 11,
+        first=RECOVERING_FROM + 41,
     ),
     fault(
         "the store moves on while shadows are sealed",
@@ -71,8 +71,9 @@ PLANTED_RECOVERY = (
     fault(
         "a set that was written is not noted",
         "changes.py",
-        "        self.keep(database, key, kind)\n\n    def keep",
-        "        if kind != SET:\n            self.keep(database, key, kind)\n\n    def keep",
+        "        self.keep(database, key, kind, added, least)\n\n    def keep",
+        "        if kind != SET:\n            self.keep(database, key, kind, added, least)\n\n    def keep",
+        first=RECOVERING_FROM + 5,
     ),
     fault(
         "the gate opens one record early",
@@ -99,18 +100,21 @@ PLANTED_RECOVERY = (
         "../restart.py",
         "        return [entry]\n",
         "        return [entry] if entry.first % 3 else []\n",
+        first=RECOVERING_FROM + 7,
     ),
     fault(
         "neighbours in the journal lose a request",
         "journal.py",
         "            entries[-4] += span.count\n",
         "            entries[-4] += 1\n",
+        first=RECOVERING_FROM + 17,
     ),
     fault(
         "replayed writes change nothing that is read",
         "coordinator.py",
         "        self.changes.note_again(entry.changes, sum(map(len, entry.requests)))\n",
         "        self.changes.note_again([], 0)\n",
+        first=RECOVERING_FROM + 7,
     ),
     fault(
         "slots begin anew where they began before",
@@ -129,7 +133,6 @@ PLANTED_RECOVERY = (
         "joining.py",
         "will_seal=bool(self.waiting)",
         "will_seal=False",
-        first=RECOVERING_FROM + 37,
     ),
     fault(
         "a restart by plan takes the quorum",
@@ -143,6 +146,7 @@ PLANTED_RECOVERY = (
         "vote.py",
         "                if self._is_beyond(shadow):\n",
         "                if shadow.is_broken:\n",
+        first=RECOVERING_FROM + 21,
     ),
     fault(
         "changed keys without a bound",
@@ -167,14 +171,14 @@ PLANTED_RECOVERY = (
         "coordinator.py",
         "            self.judge.forgive(seat)\n            self.notices.append(Seated",
         "            self.notices.append(Seated",
-        first=RECOVERING_FROM + 26,
+        first=RECOVERING_FROM + 71,
     ),
     fault(
         "some of the journal is executed twice",
         "../restart.py",
         "        return [entry]\n",
         "        return [entry] * (1 + (b'$4\\r\\ntags\\r\\n' in b''.join(entry.requests)))\n",
-        first=RECOVERING_FROM + 7,
+        first=RECOVERING_FROM + 13,
     ),
     fault(
         "a reply leaves before earlier slots are durable",
@@ -193,6 +197,7 @@ PLANTED_RECOVERY = (
         "../keeping.py",
         "for database in range(self._databases):",
         "for database in range(0):",
+        first=RECOVERING_FROM + 11,
     ),
     fault(
         "what an earlier keeper stored is believed",
@@ -205,21 +210,21 @@ PLANTED_RECOVERY = (
         "../keeping.py",
         "that these were done.\n        self._commits = 0\n",
         "that these were done.\n",
-        first=RECOVERING_FROM + 23,
+        first=RECOVERING_FROM + 36,
     ),
     fault(
         "a shadow waits on for a keeper that ended",
         "../keeping.py",
         "        self.on_lost(fault)\n",
         "",
-        first=RECOVERING_FROM + 146,
+        first=RECOVERING_FROM + 45,
     ),
     fault(
         "a revival does not wait for another keeper",
         "../revival.py",
         "            await self._keeping.kept()\n",
         "",
-        first=RECOVERING_FROM + 8,
+        first=RECOVERING_FROM + 13,
     ),
     fault(
         "a revival goes on with f",
@@ -240,12 +245,14 @@ PLANTED_RECOVERY = (
         "../refill.py",
         "            if seat.index not in filled:\n",
         "            if seat.index in ():\n",
+        first=RECOVERING_FROM + 12,
     ),
     fault(
         "who failed once is not tried as its next variant",
         "../refill.py",
         "                self._faults[seat.index] = fault\n",
         "                self._faults[seat.index] = fault\n                return None\n",
+        first=RECOVERING_FROM + 17,
     ),
     fault(
         "a lost cell is not tried again",
@@ -268,6 +275,84 @@ PLANTED_RECOVERY = (
         "        self.is_lost = True\n        self.order.next_slot -= 1\n"
         "        self.notices.append(QuorumLost(0, now))\n",
         first=RECOVERING_FROM + 3,
+    ),
+    fault(
+        "a shadow is to begin that lacks a key",
+        "../rebuild.py",
+        "            while feeding.lag and feeding.fault is None:",
+        "            while feeding.lag > 1 and feeding.fault is None:",
+        first=RECOVERING_FROM + 5,
+    ),
+    fault(
+        "a shadow is to begin that nobody follows with",
+        "../rebuild.py",
+        "                raise feeding.fault\n",
+        "                return\n",
+        first=RECOVERING_FROM + 14,
+    ),
+    fault(
+        "what runs in a failed shadow's domain goes on",
+        "../rebuild.py",
+        "killing = asyncio.ensure_future(shadow.domain.kill())",
+        "killing = asyncio.ensure_future(asyncio.sleep(0))",
+    ),
+    fault(
+        "a failed shadow's first lane stays open",
+        "../rebuild.py",
+        "                undo.callback(feed_socket.close)\n",
+        "",
+    ),
+    fault(
+        "two domains of a seat share a place",
+        "../rebuild.py",
+        "        seat.generation += 1\n",
+        "        seat.generation = 1\n",
+    ),
+    fault(
+        "whoever lost its seat to a shadow runs on",
+        "../recovery.py",
+        "        self._begin(end(self.seats[seat], old))\n",
+        "",
+    ),
+    fault(
+        "since when a seat has no vote is not noted",
+        "../recovery.py",
+        "            self._lost_at.setdefault(notice.seat, time.monotonic())\n",
+        "",
+    ),
+    fault(
+        "a rebuild that failed is under way for ever",
+        "../recovery.py",
+        "        self._schedule.failed(seat.index, self._shell.clock.now())\n",
+        "",
+    ),
+    fault(
+        "the operator is not told that a rebuild failed",
+        "../recovery.py",
+        "        if asked is not None and not asked.done():\n            asked.set_exception(OperatorFault",
+        "        if asked is not None and asked.done():\n            asked.set_exception(OperatorFault",
+        first=RECOVERING_FROM + 10,
+    ),
+    fault(
+        "rebuilds go on while all begin anew",
+        "../recovery.py",
+        "            task.cancel()\n        await asyncio.gather(*tasks, return_exceptions=True)\n",
+        "            assert task\n",
+        first=RECOVERING_FROM + 3,
+    ),
+    fault(
+        "a seat that was left empty has always been so",
+        "../recovery.py",
+        "setdefault(seat.index, time.monotonic())\n        self._schedule.lost(seat.index, Why.CRASHED",
+        "get(seat.index)\n        self._schedule.lost(seat.index, Why.CRASHED",
+        first=RECOVERING_FROM + 12,
+    ),
+    fault(
+        "after all began anew rebuilds are due no more",
+        "../recovery.py",
+        "        self._is_paused = self._is_over = False\n",
+        "        self._is_over = False\n",
+        first=RECOVERING_FROM + 8,
     ),
 )
 

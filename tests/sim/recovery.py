@@ -7,76 +7,50 @@ writes after it. Both follow from what the core ordered, and from nothing that t
 from collections import defaultdict, deque
 from collections.abc import Collection
 from contextlib import ExitStack
+from typing import Any
 from unittest.mock import patch
 
-from quorate import keeping, refill, revival
+from quorate import boot, keeping, rebuild, recovery, refill, revival
 from quorate.trusted import sweep
 from quorate.trusted.client import Client
-from quorate.trusted.journal import Entry
 from quorate.trusted.messages import Convicted, Notice, Retired, Role
 from quorate.trusted.protocols.redis.scripts import DEADLINE_OFFSET_MS
 from quorate.trusted.span import Span
 from quorate.trusted.verdicts import Decision
-from tests.sim.anew import VARIANTS, Anew, boot
+from tests.sim.anew import Anew
+from tests.sim.coordinator import RecoveringCoordinator
 from tests.sim.disk import Found, SimulatedJournal, find
+from tests.sim.domains import POISON, RecoveringReplica, SimulatedDomain
 from tests.sim.fates import Fate, Kind, draw_character, draw_fate, draw_swarm
+from tests.sim.feed import state_of
 from tests.sim.invariants import RECOVERING, RECOVERING_BEYOND, Invariant, Violation
-from tests.sim.keeper import SimulatedKeeper, Store, state_of
+from tests.sim.keeper import SimulatedKeeper, Store
 from tests.sim.keeping import Keeping
+from tests.sim.lane import SimulatedLane
 from tests.sim.ledger import Stream
 from tests.sim.loop import Clock, SimulatedLoop
 from tests.sim.machine import Machine, copy_of
-from tests.sim.misfortunes import POISON, Misfortunes, RecoveringReplica
-from tests.sim.rebuilding import Rebuilding, Shadow
+from tests.sim.misfortunes import Misfortunes
+from tests.sim.rebuilding import Rebuilding, configuration
 from tests.sim.reference import Reference
 from tests.sim.replica import Replica
-from tests.sim.shell import SimulatedLane
 from tests.sim.swarm import Character, Swarm
 from tests.sim.timeline import MILLISECOND_NS
-from tests.sim.world import WatchedCoordinator, World
+from tests.sim.world import World
 
 # The product's waits, in proportion to a run.
 CONSTANTS = (
     (keeping, "TICK_SECONDS", 0.01),
-    (refill, "boot", boot),
+    (boot, "BOOT_SECONDS_MAX", 0.1),
+    (boot, "BOOT_REPLY_SECONDS_MAX", 0.02),
+    (rebuild, "REBUILD_SECONDS_MAX", 10.0),
+    (rebuild, "PROGRESS_SECONDS", 0.002),
+    (rebuild, "PATIENCE_SECONDS", 0.02),
+    (rebuild, "FOLLOW_KEYS_MAX", 3),
     (refill, "GRACE_SECONDS_MIN", 0.1),
     (revival, "WAIT_SECONDS_FIRST", 0.02),
     (revival, "LOST_SECONDS_FIRST", 0.05),
 )
-
-
-class RecoveringCoordinator(WatchedCoordinator):
-    """The real core; the world sees what it writes, whose replies it releases, and who takes a seat."""
-
-    world: "RecoveringWorld"
-
-    def _ask(self, span: Span, now: int) -> None:
-        super()._ask(span, now)
-        if span.is_write and not span.is_replayed:
-            self.world.wrote(span)
-
-    def _decided(self, decision: Decision, now: int) -> None:
-        super()._decided(decision, now)
-        self.world.released(decision)
-
-    def replay(self, entry: Entry, now: int) -> None:
-        """As the core."""
-        self.world.widest_read = max(self.world.widest_read, len(entry.requests))
-        super().replay(entry, now)
-        self.world.misfortunes.replayed()
-
-    def suspend(self, now: int) -> None:
-        """As the core; then no replica is left to speak of."""
-        super().suspend(now)
-        self.world.suspended()
-
-    def _seat_shadows(self, now: int) -> bool:
-        shadows = {seat: lane for lane, seat in self.vote.lanes.items() if seat.is_shadow}
-        has_seated = super()._seat_shadows(now)
-        for shadow, lane in shadows.items():
-            if shadow.is_voting:
-                self.world.voted(lane, shadow.index)
-        return has_seated
 
 
 class RecoveringWorld(World):
@@ -116,12 +90,16 @@ class RecoveringWorld(World):
         """As any run, on simulated time."""
         clock = Clock(self.timeline)
         with ExitStack() as stack:
-            for module in (keeping, refill, revival):
+            for module in (keeping, recovery, refill, revival):
                 stack.enter_context(patch.object(module, "time", clock))
             for module, name, value in (*CONSTANTS, (keeping, "RENEWAL_SECONDS_FIRST", self.fate.renewal_seconds)):
                 stack.enter_context(patch.object(module, name, value))
+            stack.enter_context(patch.object(rebuild, "make", self._make))
             stack.callback(self._end_loop)
             super().run()
+
+    def _make(self, *place: Any) -> SimulatedDomain:
+        return self.rebuilding.domains.make(*place)
 
     def _end_loop(self) -> None:
         self.loop.end()
@@ -140,9 +118,14 @@ class RecoveringWorld(World):
         self.keeping.on_committed = self._committed
         self.journal = SimulatedJournal(self.timeline, fate.sync, [], self._found)
         self.journal.on_synced = shell.synced
-        self.rebuilding = Rebuilding(self, len(VARIANTS))
-        self.anew = Anew(self, self.loop)
+        config = configuration(self)
+        self.rebuilding = Rebuilding(self, config)
+        self.anew = Anew(self, config)
         shell.on_adopted = self._adopted
+        shell.on_shadow = self._shadow_joined
+        shell.on_waiting = self._waits
+        shell.on_given_up = self._given_up
+        shell.on_seated = self.take_seat
         shell.on_begun = self._begun
         shell.on_ready = self._ready
         shell.on_told = self._told
@@ -154,7 +137,8 @@ class RecoveringWorld(World):
         self.timeline.note(f"{self.fate}")
         super()._begin()
         self.keep_journal()
-        self.serve()
+        self.rebuilding.occupied(self.replicas)
+        self.begin()
         self.misfortunes.begin()
 
     def keep_journal(self) -> None:
@@ -162,14 +146,17 @@ class RecoveringWorld(World):
         self.core.recording.begin(self.journal.journal)
         self.shell.journal_file = self.journal
 
-    def serve(self) -> None:
-        """Clients are served, and seats kept filled."""
+    def begin(self) -> None:
+        """What goes on while the cell lives begins."""
         self.keeping.begin()
         self.rebuilding.begin()
         self.anew.revival.is_armed = True
-        if not self.shell.is_listening:
+
+    def serve(self) -> None:
+        """Clients are served from now on."""
+        if not self.core.is_suspended:
             self._resume_reference()
-            self.shell.listen()
+        self.shell.listen()
 
     def _start_keeper(self) -> SimulatedKeeper | None:
         if self.misfortunes.starts_fail:
@@ -179,7 +166,7 @@ class RecoveringWorld(World):
 
     # Replicas.
 
-    def newcomer_to(self, seat: int, character: Character | None) -> Replica:
+    def newcomer_to(self, seat: int, character: Character | None) -> RecoveringReplica:
         """A new replica for this seat."""
         swarm = self.swarm
         delay, offset = swarm.delays[seat], swarm.clock_offsets_ms[seat]
@@ -187,7 +174,7 @@ class RecoveringWorld(World):
         replica.is_susceptible = bool(self.fate.poisons) and (seat <= swarm.f or self.fate.poisons[0][1] == b"split")
         return replica
 
-    def successor(self, seat: int) -> Replica:
+    def successor(self, seat: int) -> RecoveringReplica:
         """The next replica of this seat: faulty, perhaps, if culprits sit there."""
         chance = self.timeline.chance
         is_rotten = seat in self.culprits and not self.is_over and chance.random() < self.fate.rotten
@@ -198,7 +185,6 @@ class RecoveringWorld(World):
         seat = replica.seat
         self.replicas[seat] = replica
         self.empty.discard(seat)
-        self.anew.seats.taken(replica)
         if (
             self.empty
             or seat not in self.culprits
@@ -219,12 +205,12 @@ class RecoveringWorld(World):
         self.take_seat(replica)
         return self.join(replica)
 
-    def left_empty(self, seat: int, reason: str) -> None:
+    def left_empty(self, seat: int) -> None:
         """The cell goes on without a replica in this seat."""
         self.seen.add("a seat is left empty")
-        self.timeline.note(f"seat {seat} is left empty: {reason}")
         self.empty.add(seat)
-        self.rebuilding.left_empty(seat)
+        for invariant in self.invariants:
+            invariant.left_empty(seat)
 
     def failed_revival(self) -> None:
         """All could not begin anew. It is tried again, or never."""
@@ -240,20 +226,21 @@ class RecoveringWorld(World):
         self.ledger.joined(replica.seat, frames, max(self.core.order.next_slot, self.first_slot))
         return lane
 
-    def join_shadow(self, replica: Replica) -> SimulatedLane:
-        """A shadow's lane is open."""
+    def _shadow_joined(self, replica: Replica) -> SimulatedLane:
         lane = self.shell.join_shadow(replica)
         self._keys[lane.number] = lane.number
         return lane
 
-    def forget_lane(self, number: int) -> None:
-        """A shadow was given up."""
-        self.ledger.streams.pop(self._keys.pop(number, -1), None)
-
-    def abandoned(self, shadow: Shadow) -> None:
-        """A shadow took too long."""
+    def _waits(self, lane: SimulatedLane, seat: int) -> None:
+        """A shadow is to begin at the next checkpoint."""
+        shadow = self.rebuilding.rebuilder.shadows[seat]
         for invariant in self.invariants:
-            invariant.abandoned(shadow)
+            invariant.waits(shadow)
+        if self.keeping.simulated.followed(shadow.feed) > 2:
+            self.seen.add("a shadow follows several checkpoints")
+
+    def _given_up(self, lane: SimulatedLane) -> None:
+        self.ledger.streams.pop(self._keys.pop(lane.number, -1), None)
 
     def end_replica(self, seat: int) -> None:
         """Nothing is left of the replica of this seat."""
@@ -460,8 +447,7 @@ class RecoveringWorld(World):
 
     def _end_processes(self) -> None:
         self.shell.is_ending = True
-        self.keeping.is_over = self.rebuilding.is_over = True
-        self.rebuilding.clear()
+        self.keeping.is_over = True
         self.loop.end()
         if self.keeping.has_keeper:
             self.keeping.simulated.end()
@@ -481,11 +467,9 @@ class RecoveringWorld(World):
     # The end.
 
     def _quieten(self) -> None:
-        self.rebuilding.is_quiet = True
+        self.rebuilding.quieten()
         self.journal.is_short = self.journal.is_full = False
         self.shell.schedule()
-        for shadow in self.rebuilding.shadows.values():
-            shadow.replica.is_reformed = True
         super()._quieten()
 
     def _is_moving(self) -> bool:

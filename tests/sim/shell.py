@@ -4,6 +4,7 @@ It follows `quorate.trusted.shell` method by method, so that the core sees the s
 are lists of bytes that travel for a while; `client_heard` and `lane_heard` are what `data_received` is there.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -16,15 +17,14 @@ from quorate.trusted.gate import Gate
 from quorate.trusted.messages import Cause, Notice, Role
 from quorate.trusted.shell import JournalPort
 
+from .lane import SimulatedLane
 from .replica import Replica
 from .timeline import Timeline, TimeStandsStill
 
 if TYPE_CHECKING:
-    from .keeper import Line
+    from .domains import Line
 
 HIGH_WATER_BYTES = 2048
-# What a socket takes before its transport begins to buffer.
-KERNEL_BYTES = 16 * 1024
 
 
 class Connection:
@@ -90,27 +90,15 @@ class Connection:
         self.is_open = False
 
 
-class SimulatedLane:
-    """A replica's lane. `kept` is what a shadow is to be sent once it is sealed; None: it is sent all at once."""
+class SimulatedClock:
+    """The shell's own: the timeline."""
 
-    def __init__(self, shell: "SimulatedShell", number: int, replica: Replica) -> None:
-        self.number = number
-        self.replica = replica
-        self.kept: list[bytes] | None = None
-        self.is_open = True
-        self._shell = shell
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
 
-    def write(self, data: bytes) -> None:
-        """Send to the replica, or keep for it."""
-        limits = self._shell.core.limits
-        if self.kept is None:
-            self.replica.send(data)
-            if self.replica.unread > limits.lag_bytes_max + limits.inflight_bytes_max + KERNEL_BYTES:
-                self._shell.timeline.after(0, partial(self._shell.lane_broke, self.number, Cause.MUTE))
-            return
-        self.kept.append(data)
-        if sum(map(len, self.kept)) > limits.lag_bytes_max:
-            self._shell.lane_broke(self.number, Cause.LAG)
+    def now(self) -> int:
+        """The time (ns)."""
+        return self._timeline.now
 
 
 class SimulatedShell:
@@ -121,6 +109,7 @@ class SimulatedShell:
     ) -> None:
         self.core = core
         self.timeline = timeline
+        self.clock = SimulatedClock(timeline)
         self.replicas = replicas
         self.connections: dict[int, Connection] = {}
         self.stalled: dict[int, Connection] = {}
@@ -143,6 +132,10 @@ class SimulatedShell:
         self.on_state: Callable[[list[StoreEffect]], None] = list[StoreEffect].clear
         self.on_begun: Callable[[SimulatedLane, bytes], None] = lambda lane, data: None
         self.on_adopted: Callable[[Replica], SimulatedLane] = self.join
+        self.on_shadow: Callable[[Replica], SimulatedLane] = self.join_shadow
+        self.on_waiting: Callable[[SimulatedLane, int], None] = lambda lane, seat: None
+        self.on_given_up: Callable[[SimulatedLane], None] = lambda lane: None
+        self.on_seated: Callable[[Replica], None] = lambda replica: None
         self.on_ready: Callable[[Client], None] = lambda client: None
         self.on_told: Callable[[Client], None] = lambda client: None
         self._open: dict[int, SimulatedLane] = {}
@@ -173,14 +166,31 @@ class SimulatedShell:
     def join(self, replica: Replica) -> SimulatedLane:
         """A replica's lane opens, before any slot is under way: it votes."""
         seat = replica.seat
-        lane = self._lane(seat if seat not in self.lanes else self._next_number(), replica)
+        old = self.lanes.get(seat)
+        lane = self._lane(seat if old is None else self._next_number(), replica)
         self.lanes[seat] = lane
+        if old is not None:
+            self.close(old)
         replica.send(self.core.replica_joined(seat, self.now(), lane.number))
         return lane
 
     async def adopt(self, seat: int, line: "Line") -> SimulatedLane:
         """A new replica's lane: it votes."""
-        return self.on_adopted(line.replica)
+        await asyncio.sleep(0)
+        lane = self.on_adopted(line.replica)
+        lane.line = line
+        return lane
+
+    async def adopt_shadow(self, line: "Line") -> SimulatedLane:
+        """A shadow's lane opens."""
+        try:
+            await asyncio.sleep(0)
+        except BaseException:
+            line.close()
+            raise
+        lane = self.on_shadow(line.replica)
+        lane.line = line
+        return lane
 
     def join_shadow(self, replica: Replica) -> SimulatedLane:
         """A shadow's lane opens. Nothing is sent on it yet."""
@@ -201,6 +211,8 @@ class SimulatedShell:
         """Nothing is sent or heard on this lane any more."""
         if lane.is_open:
             lane.is_open = False
+            if lane.line is not None:
+                lane.line.close()
             del self._open[lane.number]
             self._paused.pop(lane.number, None)
             self.timeline.after(0, partial(self.lane_broke, lane.number))
@@ -208,6 +220,7 @@ class SimulatedShell:
     def begin(self, lane: SimulatedLane, seat: int) -> None:
         """A shadow has almost the cell's state: from the next checkpoint on, keep for it what is to be sent."""
         self.shadows[lane.number] = lane
+        self.on_waiting(lane, seat)
         self.core.shadow_waits(lane.number, seat, self.now())
         self.schedule()
 
@@ -222,6 +235,7 @@ class SimulatedShell:
         """A shadow is thrown away."""
         self.shadows.pop(lane.number, None)
         self.core.shadow_left(lane.number, seat, self.now())
+        self.on_given_up(lane)
         self.close(lane)
         self.schedule()
 
@@ -231,6 +245,7 @@ class SimulatedShell:
         self.lanes[seat] = self.shadows.pop(lane.number)
         if old is not None:
             self.close(old)
+        self.on_seated(lane.replica)
 
     def lane_heard(self, number: int, data: bytes) -> None:
         """A replica's bytes arrived."""

@@ -6,14 +6,23 @@ tests/test_keeping.py (seed 1000050605).
 """
 
 import asyncio
+from pathlib import Path
 from typing import cast
 
 import pytest
 
+from quorate.config import Config, Variant
+from quorate.domains.port import Domain, Ended
+from quorate.keeping import StateKeeping
+from quorate.rebuild import Rebuilder, Shadow
+from quorate.seats import Seat
+from quorate.state.faults import StateFault
 from quorate.trusted.client import Client
 from quorate.trusted.coordinator import Coordinator
 from quorate.trusted.journal import Journal
 from quorate.trusted.limits import Limits
+from quorate.trusted.messages import Role
+from quorate.trusted.protocol import Protocol
 from quorate.trusted.protocols.redis.base import Settings
 from quorate.trusted.protocols.redis.dialect import RedisProtocol
 from quorate.trusted.protocols.redis.framing import encode_request
@@ -103,3 +112,46 @@ def test_what_is_read_when_there_is_room_again_is_written_before_it_is_sent() ->
     sent, written = asyncio.run(flush())
     assert b"early" in sent
     assert [key for key in (b"early", b"late") if key in sent and key not in written] == []
+
+
+class SlowDomain:
+    """Takes until it is let to end."""
+
+    def __init__(self) -> None:
+        self.is_ending = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.is_ended = False
+
+    async def kill(self) -> Ended:
+        """Nothing is left of it, in the end."""
+        self.is_ending.set()
+        await self.may_end.wait()
+        self.is_ended = True
+        return Ended(-9, "")
+
+
+class NoKeeping:
+    """Nothing is kept."""
+
+    def keeper(self) -> None:
+        """There is none."""
+        raise StateFault("no state is kept")
+
+
+def test_a_shadow_that_is_being_ended_when_all_begin_anew_is_ended_wholly() -> None:
+    """Seed 1000000008: whoever gave up the rebuild stopped the end of its domain too, and nobody else knew of that."""
+
+    async def scene() -> tuple[bool, Role]:
+        domain = SlowDomain()
+        nothing = cast(Config, None), cast(Protocol, None), cast(Shell, None)
+        rebuilder = Rebuilder(*nothing, cast(StateKeeping, NoKeeping()), Path())
+        shadow = Shadow(cast(Seat, None), cast(Variant, None), cast(Domain, domain), lambda *_: None)
+        giving_up = asyncio.ensure_future(rebuilder._abandon(shadow))
+        await domain.is_ending.wait()
+        giving_up.cancel()
+        domain.may_end.set()
+        await asyncio.wait((giving_up,))
+        assert giving_up.cancelled()
+        return domain.is_ended, shadow.role
+
+    assert asyncio.run(scene()) == (True, Role.RETIRING)

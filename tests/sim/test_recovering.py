@@ -20,10 +20,12 @@ SEEN = {
     "a revival fails",
     "a revival waits for a keeper",
     "a seat is left empty",
+    "a shadow follows several checkpoints",
     "a sync fails",
     "f crash between restarts",
     "the disk is full",
     "the keeper breaks",
+    "the operator asks",
     "writers wait for a checkpoint",
 }
 

@@ -15,8 +15,10 @@ from tests.sim.invariants.honest_failure import HonestFailure
 from tests.sim.invariants.innocence import Innocence
 from tests.sim.invariants.leniency import Leniency
 from tests.sim.invariants.liveness import Liveness
+from tests.sim.invariants.lives import Lives
 from tests.sim.invariants.messages import Messages
 from tests.sim.invariants.planned import Planned
+from tests.sim.invariants.remains import Remains
 from tests.sim.invariants.scans import Scans
 from tests.sim.invariants.shadows import Shadows
 from tests.sim.invariants.strength import Strength
@@ -41,7 +43,8 @@ ALL: tuple[type[Invariant], ...] = (
 )
 
 # In runs in which replicas are rebuilt. More than f liars may put into the store whatever they like.
-RECOVERING: tuple[type[Invariant], ...] = (Planned, *ALL, Checkpoints, Durability, Shadows, FullStrength)
+HEALING: tuple[type[Invariant], ...] = (Durability, Shadows, FullStrength, Lives, Remains)
+RECOVERING: tuple[type[Invariant], ...] = (Planned, *ALL, Checkpoints, *HEALING)
 BEYOND: tuple[type[Invariant], ...] = (
     TotalOrder,
     Agreement,
@@ -54,6 +57,6 @@ BEYOND: tuple[type[Invariant], ...] = (
     Bounds,
     Liveness,
 )
-RECOVERING_BEYOND: tuple[type[Invariant], ...] = (Planned, *BEYOND, Durability, Shadows, FullStrength)
+RECOVERING_BEYOND: tuple[type[Invariant], ...] = (Planned, *BEYOND, *HEALING)
 
 __all__ = ["ALL", "RECOVERING", "RECOVERING_BEYOND", "Invariant", "Violation"]

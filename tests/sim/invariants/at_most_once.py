@@ -13,7 +13,7 @@ from tests.sim.machine import Machine
 from tests.sim.workload import TAGS
 
 if TYPE_CHECKING:
-    from tests.sim.keeper import State
+    from tests.sim.feed import State
 
 
 class AtMostOnce(Invariant):

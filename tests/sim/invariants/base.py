@@ -2,15 +2,17 @@
 
 from typing import TYPE_CHECKING
 
+from quorate.rebuild import Shadow
+from quorate.seats import Seat
 from quorate.trusted.messages import Notice
 from quorate.trusted.verdicts import Decision
 from tests.sim.ledger import Slot
 from tests.sim.reference import Expectation
 
 if TYPE_CHECKING:
+    from tests.sim.domains import SimulatedDomain
     from tests.sim.errands import Errand, Question, Scanner
-    from tests.sim.keeper import State
-    from tests.sim.rebuilding import Shadow
+    from tests.sim.feed import State
     from tests.sim.world import World
 
 
@@ -75,11 +77,20 @@ class Invariant:
     def filled(self, count: int) -> None:
         """All began anew: this is gone on with so many new replicas."""
 
+    def left_empty(self, seat: int) -> None:
+        """All began anew, but for this seat."""
+
     def seated(self, lane: int, seat: int) -> None:
         """The shadow of this lane took its seat."""
 
-    def abandoned(self, shadow: "Shadow") -> None:
-        """A shadow was given up because it took too long, and for no other reason."""
+    def waits(self, shadow: Shadow) -> None:
+        """This shadow is to begin at the next checkpoint."""
+
+    def abandoned(self, domain: "SimulatedDomain") -> None:
+        """A shadow was given up because it took too long, and for no other reason, though its domain was started."""
+
+    def rebuilt(self, seat: Seat, seconds: float) -> None:
+        """Another replica votes in this seat: it took so long, as is told."""
 
     def began_anew(self) -> None:
         """All replicas are new ones: what was ordered and is not sent yet never will be."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tests.sim.invariants.base import Invariant
 
 if TYPE_CHECKING:
-    from tests.sim.keeper import State
+    from tests.sim.feed import State
 
 
 class Checkpoints(Invariant):

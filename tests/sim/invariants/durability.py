@@ -14,7 +14,7 @@ from tests.sim.invariants.checkpoints import difference
 from tests.sim.ledger import Slot
 
 if TYPE_CHECKING:
-    from tests.sim.keeper import State
+    from tests.sim.feed import State
     from tests.sim.recovery import RecoveringWorld
 
 

@@ -1,9 +1,10 @@
 """Once faults stop, all seats vote again within a bound, whatever happened; and no shadow ever waits in vain.
 
 Checks at the end of a run, when every seat has had time to be filled, and that state is kept then, whatever became of
-keepers; of each shadow that was given up for taking too long, that its replica had sinned; where all begin anew, that
-f+1 seats at least are filled. Where more than f liars came to a revival that is not tried again, the cell may be lost
-for good: then nothing is due. Cannot see how long one rebuild took that was done in time.
+keepers, and that the operator was told what became of all that he asked for; of each shadow that was given up for
+taking too long, that its replica had sinned; where all begin anew, that f+1 seats at least are filled. Where more than
+f liars came to a revival that is not tried again, the cell may be lost for good: then nothing else is due. Cannot see
+how long one rebuild took that was done in time.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from tests.sim.invariants.base import Invariant
 from tests.sim.swarm import Phase
 
 if TYPE_CHECKING:
-    from tests.sim.rebuilding import Shadow
+    from tests.sim.domains import SimulatedDomain
     from tests.sim.recovery import RecoveringWorld
 
 
@@ -22,10 +23,10 @@ class FullStrength(Invariant):
 
     world: "RecoveringWorld"
 
-    def abandoned(self, shadow: "Shadow") -> None:
-        world = self.world
-        if not (shadow.replica.sins or world.swarm.phase is Phase.BEYOND):
-            raise self.broken(f"the shadow for seat {shadow.seat} waited in vain")
+    def abandoned(self, domain: "SimulatedDomain") -> None:
+        is_guilty = domain.replica is None or domain.replica.sins
+        if not (is_guilty or self.world.swarm.phase is Phase.BEYOND):
+            raise self.broken(f"the shadow for seat {domain.seat} waited in vain")
 
     def filled(self, count: int) -> None:
         if count < self.world.swarm.f + 1:
@@ -33,6 +34,8 @@ class FullStrength(Invariant):
 
     def ended(self) -> None:
         world = self.world
+        if world.rebuilding.asked:
+            raise self.broken(f"{world.rebuilding.asked} requests of the operator's are not answered")
         if world.is_given_up and world.swarm.phase is Phase.BEYOND:
             return
         empty = [seat for seat, role in enumerate(world.core.roles) if role is not Role.VOTING]
