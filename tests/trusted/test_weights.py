@@ -1,5 +1,7 @@
 """What changed keys may weigh: never less than their read brings under way, and once they are read no more."""
 
+import pytest
+
 from quorate.trusted.changes import (
     ALONE_BYTES,
     HIDDEN,
@@ -156,6 +158,14 @@ def test_what_was_written_while_nobody_kept_state_is_remembered_if_it_was_much()
     changes.keep(0, b"a", UNKNOWN)
     changes.keep(0, b"b", UNKNOWN)
     assert changes.weight == 5 * LARGE_BYTES + 2 * NAME
+
+
+def test_what_is_remembered_while_nobody_keeps_state_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quorate.trusted.changes.UNKEPT_LARGE_MAX", 3)
+    changes = Changes()
+    for number in range(10):
+        changes.note(0, b"%d" % number, STRING, 0, LARGE_BYTES)
+    assert [changes.may_weigh(0, b"%d" % number) for number in range(10)] == [LARGE_BYTES] * 3 + [0] * 7
 
 
 # What the sweep makes of it.

@@ -31,6 +31,8 @@ LARGE_BYTES: Final = 64 * 1024
 TOLD_BYTES: Final = 1024 * 1024
 # What a key that was said to be large may weigh: so much that it is read alone.
 ALONE_BYTES: Final = 64 * 1024 * 1024
+# How many large keys are remembered while nobody takes them, and so nobody learns which of them are gone.
+UNKEPT_LARGE_MAX = 65_536
 # No more is counted for one write.
 _WRITE_BYTES_MAX: Final = 1 << 30
 # A state read names its key three times. That counts twice: lanes have room for half of what may come back.
@@ -118,7 +120,7 @@ class Changes:
     def keep(self, database: int, key: bytes, kind: int, added: int = 0, least: int = 0) -> None:
         """`key` is to be read, or read again, though no write that is ordered now changes it."""
         if not self.is_kept:
-            if max(added, least) >= LARGE_BYTES:
+            if max(added, least) >= LARGE_BYTES and len(self._large) < UNKEPT_LARGE_MAX:
                 # Whoever keeps state next has it read.
                 self._remember(database, key, min(max(added, least), _WRITE_BYTES_MAX))
             return
