@@ -11,6 +11,7 @@ from unittest.mock import Mock, patch
 import pytest
 
 from quorate import refill, restart, revival
+from quorate.domains.port import Ended
 from quorate.experiments.client import ErrorReply
 from quorate.facts import RebuildDone, RebuildFailed, RevivalBegan, RevivalEnded, SeatLeftEmpty
 from quorate.revival import calls_for
@@ -477,6 +478,42 @@ def test_one_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.MonkeyPat
             assert [(fact.replica, fact.reason) for fact in stage.told(SeatLeftEmpty)] == [("a", "it took too long")]
             is_awake = True
             assert await stage.ask("GET", "key") == b"value"
+
+    play(scene)
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_an_old_domain_that_the_machine_does_not_end_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_seen: bool
+) -> None:
+    """Whether that is an error or lasts: it is looked after in the background, until the cell ends."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            old = stage.current()[0].domain
+            kill, may_end = old.kill, asyncio.Event()
+
+            async def unending() -> Ended:
+                if not is_seen:
+                    await may_end.wait()
+                ended = await kill()
+                if is_seen:
+                    raise OperatorFault("the kernel does not end process 7")
+                return ended
+
+            monkeypatch.setattr(old, "kill", unending)
+            crash(stage, 1, 2)
+            await begun_anew(stage)
+            assert await stage.ask("GET", "key") == b"value"
+            assert not stage.cell.stopping.is_set()
+            assert old in stage.cell.seats[0].retiring
+            if is_seen:
+                assert "the kernel does not end process 7" in caplog.text
+            may_end.set()
+            if not is_seen:
+                await stage.until(lambda: not stage.cell.seats[0].retiring, "it is ended in the end")
+            await stage.agreed()
 
     play(scene)
 

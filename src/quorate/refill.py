@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from .boot import boot
 from .keeping import StateKeeping
-from .recovery import Recovery, supervise
+from .recovery import Recovery, end, supervise
 from .restart import fill
 from .seats import Seat
 from .state.faults import StateFault
@@ -113,7 +113,7 @@ class Refill:
             self._taken[seat.index] = seat.variant.name
             tried.add(seat.variant.name)
             if old is not seat.domain:
-                await seat.end(old)
+                self._begin(end(seat, old))  # not waited for, nor given up where this is cancelled
             try:
                 return Newcomer(seat, await self._fill(seat, is_first, progress))
             except (OperatorFault, OSError) as fault:
@@ -154,7 +154,7 @@ class Refill:
 
     async def _end(self, seat: Seat) -> None:
         seat.retire()
-        await seat.end(seat.domain)
+        await end(seat, seat.domain)
 
 
 def _unheard(name: str, stage: str) -> None:
