@@ -10,6 +10,7 @@ from rich.console import Console
 
 from quorate.experiments import vmfit, vmfit_run, vmfit_state
 from quorate.experiments.vmfit import FULL, QUICK, Plan
+from quorate.experiments.vmfit_client import Counted
 from quorate.experiments.vmfit_run import Run
 from quorate.experiments.vmfit_schedule import STRATEGIES
 from quorate.experiments.vmfit_state import Size
@@ -21,6 +22,7 @@ STATE = {
     "keys": 1_000,
     "worst_rtt_ms": 12.3,
     "baseline_worst_rtt_ms": 8.1,
+    "undisturbed": {"worst_rtt_ms": 11.2, "baseline_worst_rtt_ms": 7.4, "share": 0.9},
     "conviction_to_voting_seconds": 0.7,
     "rejuvenation_seconds": 0.5,
     "checkpoint_seconds": 0.1,
@@ -98,12 +100,31 @@ def test_without_matplotlib_nothing_is_measured(
     assert played == []
 
 
-def test_people_see_tables(played: list[tuple[str, int]]) -> None:
+def shown_to_people() -> str:
     screen = Console(file=io.StringIO(), width=160, markup=False)
     screen.print(vmfit.render(vmfit.run(True, None, None)))
     assert isinstance(screen.file, io.StringIO)
-    shown = screen.file.getvalue()
+    return screen.file.getvalue()
+
+
+def test_people_see_tables(played: list[tuple[str, int]]) -> None:
+    shown = shown_to_people()
     for words in ("60 times faster", "shadow-all", "45 s", "∞", "13.", "of A before its first fault", "cpus"):
         assert words in shown
-    for words in (" 12 ms ", " 8 ms ", "0.70 s", "0.50 s"):
+    for words in (" 12 ms ", " 11 ms ", " 8 ms ", " 7 ms ", "0.70 s", "0.50 s"):
         assert words in shown
+
+
+def test_intervals_in_which_the_host_took_time_are_left_out_of_what_is_undisturbed() -> None:
+    counted = Counted([9] * 4, [0] * 4, [3.0, 81.5, 12.0, 5.0], [0.0, 40.0, 0.0, 10.0])
+    assert vmfit_state.undisturbed(counted, slice(4)) == [3.0, 12.0]
+    assert vmfit_state.undisturbed(counted, slice(1, 2)) == []
+
+
+def test_where_the_host_always_took_time_nothing_is_called_undisturbed(
+    played: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = {"worst_rtt_ms": None, "baseline_worst_rtt_ms": None, "share": 0.0}
+    monkeypatch.setattr(vmfit_state, "measure", lambda size, *rest: STATE | {"undisturbed": nothing})
+    lines = [line for line in shown_to_people().splitlines() if "12 ms" in line]
+    assert [[cell.strip() for cell in line.split("│")[2:6]] for line in lines] == [["12 ms", "-", "8 ms", "-"]] * 2

@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
+from quorate.experiments import vmfit_client
+from quorate.experiments.machine import stolen_ms
 from quorate.experiments.vmfit_client import REQUEST, Client, Counted
+from quorate.experiments.vmfit_schedule import INTERVAL_SECONDS
 from quorate.experiments.worker import Worker
 
 # What a server does with its n-th request, counted from 0; None ends the connection.
@@ -66,6 +71,31 @@ def test_every_request_is_counted_in_its_interval() -> None:
     assert (counted.wrong, sum(counted.failed), counted.unanswered_ms) == (0, 0, 0.0)
     assert min(counted.requests) > 0
     assert 0 < max(counted.worst_ms) < 1_000
+
+
+def test_time_that_the_host_took_counts_for_all_intervals_that_a_round_trip_lasted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stolen = 100.0
+    monkeypatch.setattr(vmfit_client, "stolen_ms", lambda: stolen)
+
+    def reply(number: int) -> bytes:
+        nonlocal stolen
+        if number == 1:
+            stolen = 140.0
+            time.sleep(2 * INTERVAL_SECONDS)
+        return counting(number)
+
+    counted = seen(reply, 8 * INTERVAL_SECONDS)
+    assert set(counted.stolen_ms) == {0.0, 40.0}
+    assert counted.stolen_ms.count(40.0) >= 3
+    slowest = counted.worst_ms.index(max(counted.worst_ms))
+    assert counted.stolen_ms[slowest] == 40.0
+
+
+def test_what_the_host_took_is_read_from_the_kernel() -> None:
+    before = stolen_ms()
+    assert 0 <= before <= stolen_ms()
 
 
 def test_a_number_that_does_not_follow_is_wrong() -> None:

@@ -47,5 +47,6 @@ def test_there_is_a_row_for_each_interval_and_strategy(tmp_path: Path) -> None:
         "requests_per_second": "4000",
         "failed": "0",
         "worst_rtt_ms": "3.000",
+        "stolen_ms": "0",
     }
     assert rows[-1]["strategy"] == "D"

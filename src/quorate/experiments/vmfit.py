@@ -129,10 +129,22 @@ def _availability(result: dict[str, Any]) -> Table:
 
 
 def _state(state: dict[str, dict[str, Any]]) -> Table:
-    columns = ("worst RTT", "without recoveries", "conviction to voting", "planned rebuild", "failed")
+    columns = (
+        "worst RTT",
+        "undisturbed",
+        "without recoveries",
+        "undisturbed",
+        "conviction to voting",
+        "planned rebuild",
+        "failed",
+    )
     table = _table("Redis with state", "state", numbers=columns)
     for name, found in state.items():
         seconds = (f"{found[key]:.2f} s" for key in ("conviction_to_voting_seconds", "rejuvenation_seconds"))
-        worst = (round_trip(found[key]) for key in ("worst_rtt_ms", "baseline_worst_rtt_ms"))
+        worst: list[str] = []
+        for key in ("worst_rtt_ms", "baseline_worst_rtt_ms"):
+            undisturbed = found["undisturbed"][key]
+            is_none_left = undisturbed is None and found[key] is not None
+            worst += (round_trip(found[key]), "-" if is_none_left else round_trip(undisturbed))
         table.add_row(name, *worst, *seconds, str(found["failed"]))
     return table

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .client import encode
+from .machine import stolen_ms
 from .vmfit_schedule import INTERVAL_SECONDS
 from .worker import print_result, when_asked_to_end
 
@@ -28,19 +29,21 @@ class Counted:
     """What the client saw. Lists are by interval of `INTERVAL_SECONDS`; a request counts where it was answered.
 
     `worst_ms` is the longest round trip that ended in the interval: from when a request was first sent until it
-    succeeded, however often it had to be sent. `unanswered_ms` is how long the last request has waited in vain, or 0.
+    succeeded, however often it had to be sent. `stolen_ms` is the CPU time that the machine's host gave to others while
+    the interval's round trips lasted. `unanswered_ms` is how long the last request has waited in vain, or 0.
     """
 
     requests: list[int]
     failed: list[int]
     worst_ms: list[float]
+    stolen_ms: list[float]
     wrong: int = 0
     unanswered_ms: float = 0.0
 
     @classmethod
     def nothing(cls, intervals: int) -> "Counted":
         """Nothing seen in so many intervals."""
-        return cls([0] * intervals, [0] * intervals, [0.0] * intervals)
+        return cls([0] * intervals, [0] * intervals, [0.0] * intervals, [0.0] * intervals)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Counted":
@@ -57,6 +60,9 @@ class Client:
         self._begins = begins
         self._ends = begins + seconds
         self._connection: socket.socket | None = None
+        # The interval under way, and what was stolen before it.
+        self._latest = 0
+        self._stolen_before = 0.0
         # The last number that was told, and how many requests without a reply may have been executed since.
         self._number = 0
         self._doubtful = 0
@@ -68,8 +74,10 @@ class Client:
     def work(self) -> None:
         """Ask until the time is over."""
         time.sleep(max(0.0, self._begins - time.monotonic()))
+        self._stolen_before = stolen_ms()
         while not self._is_over(0.0):
             self._ask()
+        self._note_stolen(self._place(time.monotonic()))
         self._disconnect()
 
     def _is_over(self, grace: float) -> bool:
@@ -89,6 +97,15 @@ class Client:
         self.counted.worst_ms[place] = max(self.counted.worst_ms[place], (now - sent) * 1_000)
         self.counted.wrong += not self._number < number <= self._number + 1 + self._doubtful
         self._number, self._doubtful = number, 0
+        if place != self._latest:
+            self._note_stolen(place)
+
+    def _note_stolen(self, place: int) -> None:
+        """A round trip has ended in another interval: it and those before it lasted while this was stolen."""
+        stolen, before = stolen_ms(), self._stolen_before
+        for interval in range(self._latest, place + 1):
+            self.counted.stolen_ms[interval] += stolen - before
+        self._latest, self._stolen_before = place, stolen
 
     def _exchange(self) -> int | None:
         """The number that one request was answered with, or None, counted as a failure."""

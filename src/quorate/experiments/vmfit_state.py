@@ -44,8 +44,9 @@ def measure(size: Size, silence_seconds: int, seconds: float, directory: Path, p
     """One size: recoveries one after the other for so many `seconds` at least, then as long without any.
 
     The result's `seconds` is how long each of the two was. `worst_rtt_ms` is over all of the first, quiet moments
-    included, `baseline_worst_rtt_ms` over all of the second; what a recovery took is the median. Raises `OperatorFault`
-    when one fails.
+    included, `baseline_worst_rtt_ms` over all of the second; `undisturbed` has the same two, but without intervals in
+    which the machine's host took CPU time away, and the `share` of all intervals that are left then. What a recovery
+    took is the median. Raises `OperatorFault` when one fails.
     """
     text = redis(size.keys * ballast.KEY_BYTES, silence_seconds)
     with PrivateCell("redis.toml", directory, text) as cell:
@@ -67,12 +68,18 @@ def measure(size: Size, silence_seconds: int, seconds: float, directory: Path, p
             counted = Counted.from_json(client.result(END_SECONDS_MAX))
     healed, rejuvenated = zip(*rounds, strict=True)
     quiet_from = int(took / INTERVAL_SECONDS) + 1
+    busy, quiet = slice(quiet_from), slice(quiet_from, 2 * quiet_from)
     return {
         "keys": size.keys,
         "seconds": round(took, 1),
         "recoveries": 2 * len(rounds),
-        "worst_rtt_ms": _worst(counted, counted.worst_ms[:quiet_from]),
-        "baseline_worst_rtt_ms": _worst(counted, counted.worst_ms[quiet_from:]),
+        "worst_rtt_ms": _worst(counted, counted.worst_ms[busy]),
+        "baseline_worst_rtt_ms": _worst(counted, counted.worst_ms[quiet]),
+        "undisturbed": {
+            "worst_rtt_ms": _worst(counted, undisturbed(counted, busy)),
+            "baseline_worst_rtt_ms": _worst(counted, undisturbed(counted, quiet)),
+            "share": round(len(undisturbed(counted, slice(2 * quiet_from))) / (2 * quiet_from), 3),
+        },
         "conviction_to_voting_seconds": round(median(healed), 3),
         "rejuvenation_seconds": round(median(rejuvenated), 3),
         "checkpoint_seconds": round(checkpointed, 3),
@@ -82,8 +89,14 @@ def measure(size: Size, silence_seconds: int, seconds: float, directory: Path, p
 
 
 def _worst(counted: Counted, worst_ms: list[float]) -> float | None:
-    """The longest of these round trips; None where the last request was never answered."""
-    return None if counted.unanswered_ms else round(max(worst_ms), 2)
+    """The longest of these round trips; None where there are none, or the last request was never answered."""
+    return None if counted.unanswered_ms or not worst_ms else round(max(worst_ms), 2)
+
+
+def undisturbed(counted: Counted, intervals: slice) -> list[float]:
+    """The worst round trips of those of these intervals in which the machine had all the CPU time that it wanted."""
+    seen = zip(counted.worst_ms[intervals], counted.stolen_ms[intervals], strict=True)
+    return [worst for worst, stolen in seen if not stolen]
 
 
 def _round(name: str, cell: PrivateCell, watch: Watch, progress: Progress) -> tuple[float, float]:

@@ -20,6 +20,16 @@ PAPER: dict[str, tuple[tuple[int | None, ...], str]] = {
 }
 COLUMNS = ("variant", "from", *(f"{begin} s .. {end} s" for begin, end in PAPER_WINDOWS), "max. RTT")
 NUMBERS = COLUMNS[2:]
+INTERVALS = (
+    "strategy",
+    "seconds",
+    "paper_seconds",
+    "requests",
+    "requests_per_second",
+    "failed",
+    "worst_rtt_ms",
+    "stolen_ms",
+)
 
 
 def rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -62,8 +72,7 @@ def write_table(result: dict[str, Any], directory: Path) -> None:
 
 def write_intervals(runs: Iterable[Run], directory: Path) -> None:
     """Write `vmfit.csv`: one row for each interval of the client, and strategy."""
-    columns = ("strategy", "seconds", "paper_seconds", "requests", "requests_per_second", "failed", "worst_rtt_ms")
-    _write_csv(directory / "vmfit.csv", columns, (row for run in runs for row in _intervals(run)))
+    _write_csv(directory / "vmfit.csv", INTERVALS, (row for run in runs for row in _intervals(run)))
 
 
 def _intervals(run: Run) -> Iterator[tuple[object, ...]]:
@@ -71,7 +80,7 @@ def _intervals(run: Run) -> Iterator[tuple[object, ...]]:
     for place, requests in enumerate(counted.requests):
         seconds = place * INTERVAL_SECONDS
         rate = f"{requests / INTERVAL_SECONDS:.0f}"
-        rest = (counted.failed[place], f"{counted.worst_ms[place]:.3f}")
+        rest = (counted.failed[place], f"{counted.worst_ms[place]:.3f}", f"{counted.stolen_ms[place]:.0f}")
         yield run.letter, f"{seconds:.2f}", f"{run.schedule.papers(seconds):.1f}", requests, rate, *rest
 
 
