@@ -42,6 +42,14 @@ def test_binding_an_address_of_nobody_is_the_operators_fault() -> None:
         assemble.bind("no such host", 0)
 
 
+def test_where_there_can_be_no_directory_the_operator_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OperatorFault, match=f"cannot make the directory {path}: ") as caught:
+            assemble.private_directory(path)
+        assert "cell.state" in caught.value.hint
+
+
 def test_a_private_directory_is_closed_to_others(tmp_path: Path) -> None:
     assemble.private_directory(tmp_path / "a" / "b")
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700

@@ -12,6 +12,7 @@ import pytest
 
 from quorate.facts import RebuildDone, RebuildFailed, RevivalEnded, StateLost, StateMiscounted, StateRegained
 from quorate.state.faults import StateFault
+from quorate.state.journal_file import JournalFile
 from quorate.state.link import Keeper
 from quorate.trusted.changes import Checkpoint
 from quorate.trusted.errors import OperatorFault
@@ -57,6 +58,35 @@ def test_the_checkpoint_that_a_cell_starts_from_is_its_newest() -> None:
         async with staged(wanted, directory) as stage:
             keeping = stage.cell.keeping
             assert (keeping.checkpoint_slot, keeping.checkpoint_at) == (slot, None)
+
+    play(scene)
+
+
+@pytest.mark.parametrize(("sync", "is_durable"), [("off", False), ("interval", True), ("always", True)])
+def test_a_checkpoint_is_on_disk_before_the_journal_is_cut_off_behind_it(
+    monkeypatch: pytest.MonkeyPatch, sync: str, is_durable: bool
+) -> None:
+    """With `off` nothing on disk is promised to anybody. Else the store is synchronised, and only then cut."""
+    done: list[str] = []
+    commit, truncate = Keeper.commit, JournalFile.truncate
+
+    def committing(keeper: Keeper, slot: int, extras: bytes, counts: dict[int, int], is_durable: bool) -> None:
+        done.append(f"commit {slot}, {'durable' if is_durable else 'not durable'}")
+        commit(keeper, slot, extras, counts, is_durable)
+
+    def cutting(file: JournalFile, slot: int) -> None:
+        done.append(f"cut {slot}")
+        truncate(file, slot)
+
+    monkeypatch.setattr(Keeper, "commit", committing)
+    monkeypatch.setattr(JournalFile, "truncate", cutting)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document() | {"journal": {"sync": sync}}, directory) as stage:
+            await stage.ask("SET", "key", "value")
+            done.clear()
+            slot = await stage.cell.keeping.checkpoint(is_urgent=True)
+            assert done == [f"commit {slot}, {'durable' if is_durable else 'not durable'}", f"cut {slot}"]
 
     play(scene)
 

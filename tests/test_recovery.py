@@ -340,8 +340,9 @@ def test_a_shadow_that_the_machine_does_not_end_is_a_rebuild_that_failed(what: O
         async with staged(document(), directory) as stage:
             with patch.object(stage.cell.rebuilder, "run", AsyncMock(side_effect=what)):
                 reason = str(what) or "it was not ended in time"
-                with pytest.raises(OperatorFault, match=f"replica b was not rebuilt: {reason}"):
+                with pytest.raises(OperatorFault, match=f"replica b was not rebuilt: {reason}") as caught:
                     await stage.cell.recover(["b"], None, no_progress)
+                assert "docs/recovery.md" in caught.value.hint
             assert not stage.cell.stopping.is_set()
 
     play(scene)

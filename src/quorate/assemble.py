@@ -24,7 +24,7 @@ from .config_values import Duration
 from .domains.make import make
 from .domains.port import Domain
 from .drills import FAULTS, ON_DOMAIN, drill
-from .facts import Fact, JournalLost, StateLost, StateMiscounted, StateRegained
+from .facts import Fact, JournalFull, JournalHasRoom, JournalLost, StateLost, StateMiscounted, StateRegained
 from .families import settings
 from .journaling import Journaling
 from .keeping import StateKeeping
@@ -296,8 +296,11 @@ class Cell:
 
     async def _measure(self) -> None:
         limit = self.config.limits.memory_bytes_max
-        is_full = False
+        is_full = has_no_room = False
         while True:
+            if self.journaling.is_full != has_no_room:
+                has_no_room = not has_no_room
+                self._recovered(JournalFull() if has_no_room else JournalHasRoom())
             voting = [seat for seat in self.seats if self.core.roles[seat.index] is Role.VOTING]
             for seat in voting:
                 seat.usage = seat.domain.usage()
@@ -369,5 +372,10 @@ def state_directory(config: Config) -> Path:
 
 
 def private_directory(path: Path) -> None:
-    """Make a directory that only we may enter."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make a directory that only we may enter. Raises `OperatorFault` where there can be none."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OperatorFault(
+            f"cannot make the directory {path}: {error.strerror}", "set cell.state to a directory that you may write"
+        ) from None

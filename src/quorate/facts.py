@@ -91,6 +91,16 @@ class JournalLost:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class JournalFull:
+    """The disk has no room for the journal: writes are refused, reads are served."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalHasRoom:
+    """The disk has room for the journal again: writes are served."""
+
+
 Fact = (
     RebuildBegan
     | RebuildFailed
@@ -103,4 +113,6 @@ Fact = (
     | StateRegained
     | StateMiscounted
     | JournalLost
+    | JournalFull
+    | JournalHasRoom
 )

@@ -39,7 +39,11 @@ Progress = Callable[[str, str, float], None]
 
 
 class RebuildFault(Exception):
-    """A shadow came to nothing, for this reason."""
+    """A shadow came to nothing, for this reason. `hint` says what to do about it, where somebody knows."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.hint = hint
 
 
 class Shadow:
@@ -117,7 +121,7 @@ class Rebuilder:
             if self._has_seat(shadow):
                 return
             await self._abandon(shadow)
-            raise RebuildFault(str(error) or "it took too long") from error
+            raise RebuildFault(str(error) or "it took too long", getattr(error, "hint", "")) from error
         except BaseException:
             if not self._has_seat(shadow):
                 await self._abandon(shadow)

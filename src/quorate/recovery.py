@@ -23,6 +23,7 @@ from .trusted.recover import PLANNED, Rebuild, Schedule, Strategy, Why
 from .trusted.shell import Shell
 
 BEGIN_ANEW = "all replicas begin anew"
+REASONS_HINT = "docs/recovery.md says what each reason means"
 
 
 class Recovery:
@@ -157,7 +158,7 @@ class Recovery:
                 self._shell.schedule()
             await self._rebuilder.run(self._rebuilder.shadow(seat, variant, self._progress_of(seat)))
         except (RebuildFault, OperatorFault, OSError) as error:
-            self._failed(seat, variant, str(error) or "it was not ended in time")
+            self._failed(seat, variant, str(error) or "it was not ended in time", getattr(error, "hint", ""))
         except asyncio.CancelledError:
             reason = BEGIN_ANEW if self._is_paused else "the cell ends"
             raise
@@ -234,12 +235,13 @@ class Recovery:
                 asked.set_exception(_cell_is_lost())
         self._asked.clear()
 
-    def _failed(self, seat: Seat, variant: Variant, reason: str) -> None:
+    def _failed(self, seat: Seat, variant: Variant, reason: str, hint: str = "") -> None:
         self._schedule.failed(seat.index, self._shell.clock.now())
         self._note_failure(seat, variant, reason)
         asked = self._asked.pop(seat.index, None)
         if asked is not None and not asked.done():
-            asked.set_exception(OperatorFault(f"replica {seat.replica.name} was not rebuilt: {reason}"))
+            message = f"replica {seat.replica.name} was not rebuilt: {reason}"
+            asked.set_exception(OperatorFault(message, hint or REASONS_HINT))
 
     def _note_failure(self, seat: Seat, variant: Variant, reason: str) -> None:
         failed = self._failed_as[seat.index]

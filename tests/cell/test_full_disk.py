@@ -61,6 +61,7 @@ def assert_reads_alone(cell: RunningCell, held: dict[str, str]) -> None:
     assert client.get("key0") == held["key0"]
     status = cell.status()
     assert (status.state, status.journal.is_full) == ("serving", True)
+    eventually(lambda: "the disk has no room for the journal: writes are refused" in cell.log(), "the log says so")
 
 
 def written_again(cell: RunningCell) -> bool:

@@ -61,5 +61,6 @@ def test_state_is_transferred_under_the_client(monkeypatch: pytest.MonkeyPatch) 
     assert found["rejuvenation_seconds"] > 0
     assert found["worst_rtt_ms"] > 0 < found["baseline_worst_rtt_ms"]
     assert 0 <= found["undisturbed"]["share"] <= 1
+    assert (found["journal"], found["domain"]) == ("off", "sandbox")
     assert found["seconds"] >= 3.0
     assert len(told) == 2 + found["recoveries"]

@@ -56,6 +56,7 @@ def test_the_result_has_all_strategies_and_sizes(played: list[tuple[str, int]]) 
     assert {name: size["keys"] for name, size in result["state"].items()} == {"1MB": 1_000, "1GB": 10**6}
     assert result["schedule"]["scale"] == 60
     assert result["machine"]["cpus"] >= 1
+    assert (result["machine"]["journal"], result["machine"]["domain"]) == ("off", "sandbox")
     assert json.loads(json.dumps(result)) == result
     assert told == [f"{letter}, strategy {strategy}: 30 s" for letter, strategy in STRATEGIES.items()]
 

@@ -2,19 +2,21 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from quorate.experiments.vmfit_table import COLUMNS, markdown, round_trip, write_intervals, write_table
-from tests.experiments.vmfit_runs import SCHEDULE, runs
+from tests.experiments.vmfit_runs import SCHEDULE, SETTING, runs
 
 
-def result() -> dict[str, object]:
-    return {run.letter: run.to_json(4_000.0) for run in runs()}
+def result() -> dict[str, dict[str, Any]]:
+    return {run.letter: run.to_json(4_000.0) for run in runs()} | {"machine": SETTING | {"cpus": 2}}
 
 
 def test_the_papers_own_numbers_stand_beside_ours() -> None:
     lines = markdown(result()).splitlines()
+    assert "Ours: journal off, domain sandbox, 2 CPUs." in lines
     assert "| A | the paper | 4547 | 4479 | 0 | (-) | ∞ |" in lines
     assert "| D | the paper | 4169 | 3992 | 3960 | 3992 | <250 ms |" in lines
     assert any(line.startswith("| A | none | 4000 |") and line.endswith("| 0 | 1215 | ∞ |") for line in lines), lines

@@ -6,6 +6,7 @@ from quorate.experiments.vmfit_schedule import INTERVAL_SECONDS, STRATEGIES, Sch
 from quorate.experiments.watch import Event
 
 SCHEDULE = Schedule(60, 1)
+SETTING = {"journal": "off", "domain": "sandbox"}
 
 
 def made(letter: str, rates: dict[float, int], worst_ms: float = 3.0, unanswered_ms: float = 0.0) -> Run:
@@ -17,7 +18,7 @@ def made(letter: str, rates: dict[float, int], worst_ms: float = 3.0, unanswered
         counted.worst_ms[place] = worst_ms
     counted.unanswered_ms = unanswered_ms
     events = (Event(10.02, "fault", "a"), Event(11.1, "lost", "a"), Event(11.6, "rebuilt", "a"))
-    return Run(letter, SCHEDULE, counted, events)
+    return Run(letter, SCHEDULE, counted, events, SETTING)
 
 
 def runs() -> list[Run]:

@@ -15,6 +15,8 @@ from quorate.commands.status import render
 from quorate.config import load
 from quorate.domains.fake import FakeDomain
 from quorate.facts import (
+    JournalFull,
+    JournalHasRoom,
     JournalLost,
     RebuildBegan,
     RebuildDone,
@@ -297,6 +299,8 @@ def test_everything_that_happens_is_logged_and_convictions_are_kept(tmp_path: Pa
             made._recovered(RevivalEnded(1.0, FAULT))
             for fact in (StateLost("full\x1b"), StateRegained(), StateMiscounted([3]), JournalLost("failed\x1b")):
                 made._recovered(fact)
+            made._recovered(JournalFull())
+            made._recovered(JournalHasRoom())
         made._evidence.flush()
         return lines
 
@@ -322,6 +326,8 @@ def test_everything_that_happens_is_logged_and_convictions_are_kept(tmp_path: Pa
         "state is kept again",
         "keys came or went that no request named",
         "the journal is kept no more",
+        "the disk has no room for the journal: writes are refused",
+        "the journal has room again: writes are served",
     ]
     assert "\x1b" not in str([list(line.values()) for line in lines])
     levels = {event: [line["log_level"] for line in lines if line["event"] == event] for event in events}

@@ -342,7 +342,7 @@ def test_a_damaged_row_breaks_it_and_blames_no_replica(tmp_path: Path) -> None:
         shadow = Shadow()
         with pytest.raises(StateFault, match="database 1 key 'key 77' is not what was written") as caught:
             await keeper.feed(shadow.socket, 1)
-        assert "move it away" in caught.value.hint
+        assert "move the store's files alone away" in caught.value.hint
         await all_refuse(keeper)
         await shadow.hung_up()
 

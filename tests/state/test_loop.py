@@ -10,6 +10,7 @@ import pytest
 from quorate.state import dialects, loop, wire
 from quorate.state.faults import StateFault
 from quorate.state.loop import KeeperLoop, Stopped
+from quorate.state.rows import Checkpoint
 from quorate.state.store import StateStore
 from quorate.trusted.changes import LARGE_BYTES
 from tests.state.support import PROTOCOL, SERVICE, Replica, string
@@ -82,6 +83,24 @@ def filled(coordinator: Coordinator) -> None:
         *(wire.Put(0, b"%d" % index, string(b"v", index)) for index in range(50)), wire.Commit(1, False, b"x", {0: 50})
     )
     coordinator.until(wire.Committed)
+
+
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_a_commit_is_as_durable_as_it_was_asked_to_be(
+    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch, is_durable: bool
+) -> None:
+    """What the journal no longer holds is on disk before anybody is told that it was committed."""
+    asked: list[bool] = []
+    commit = coordinator.store.commit
+
+    def noted(slot: int, extras: bytes, is_durable: bool) -> Checkpoint:
+        asked.append(is_durable)
+        return commit(slot, extras, is_durable)
+
+    monkeypatch.setattr(coordinator.store, "commit", noted)
+    coordinator.say(wire.Commit(1, is_durable, b"", {}))
+    coordinator.until(wire.Committed)
+    assert asked == [is_durable]
 
 
 def test_a_feed_from_its_begin_to_its_seal(coordinator: Coordinator) -> None:

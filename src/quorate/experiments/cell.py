@@ -64,6 +64,12 @@ class PrivateCell:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def setting(self) -> dict[str, str]:
+        """What every figure about this cell depends on: its `journal`'s sync, and its replicas' `domain`s."""
+        domains = {replica.domain for replica in self.config.replicas}
+        return {"journal": self.config.journal.sync, "domain": ", ".join(sorted(domains))}
+
     def launch(self) -> None:
         """Start its process, and wait for nothing: `served` says when it can be asked."""
         command = [sys.executable, "-m", "quorate", "run", str(self.config.path)]

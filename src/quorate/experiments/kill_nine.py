@@ -55,7 +55,7 @@ def run(rounds: int, seed: int, progress: Progress) -> dict[str, Any]:
             asyncio.run(ordeal.work(rounds))
         finally:
             cell.stop()
-        facts = machine() | {"journal": cell.config.journal.sync}
+        facts = machine() | cell.setting
     return ordeal.result() | {"seed": seed, "seconds": round(time.monotonic() - began, 1), "machine": facts}
 
 

@@ -84,6 +84,7 @@ def run(plan: Plan, text: str, progress: Progress) -> dict[str, Any]:
             seconds = time.monotonic() - began
             findings = _end(clients)
             status = soak.watch.look()
+            facts |= cell.setting
     return soak.result() | _result(findings, status) | {"seconds": round(seconds, 1), "machine": facts}
 
 

@@ -80,7 +80,7 @@ def measure(plan: Plan, progress: Progress) -> tuple[dict[str, Any], list[Run]]:
         seconds = plan.state_seconds
         state = {size.name: vmfit_state.measure(size, silence, seconds, directory, progress) for size in plan.sizes}
     result: dict[str, Any] = {run.letter: run.to_json(base) for run in runs}
-    return result | {"state": state, "schedule": plan.schedule.to_json(), "machine": facts}, runs
+    return result | {"state": state, "schedule": plan.schedule.to_json(), "machine": facts | runs[0].setting}, runs
 
 
 def write(result: dict[str, Any], runs: list[Run], out: Path) -> None:

@@ -43,7 +43,9 @@ def draw(runs: list[Run], path: Path) -> None:
     top = HEAD_ROOM * max(max(run.counted.requests) for run in runs) / INTERVAL_SECONDS
     for axes, run in zip(panels, runs, strict=True):
         _panel(axes, run, top)
-    panels[-1].set_xlabel(f"time in the paper's seconds (each of ours is {runs[0].schedule.scale} of the paper's)")
+    setting = "journal {journal}, domain {domain}".format(**runs[0].setting)
+    scale = f"each of ours is {runs[0].schedule.scale} of the paper's"
+    panels[-1].set_xlabel(f"time in the paper's seconds ({scale}; {setting})")
     figure.supylabel("successful requests per second", fontsize=10)
     figure.legend(handles=_legend(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     figure.savefig(path, dpi=150)

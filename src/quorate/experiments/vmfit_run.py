@@ -25,12 +25,16 @@ END_SECONDS_MAX = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What was seen of one strategy: the client's counts, and events at seconds since its first request."""
+    """What was seen of one strategy: the client's counts, and events at seconds since its first request.
+
+    `setting` has the cell's `journal` and `domain`.
+    """
 
     letter: str
     schedule: Schedule
     counted: Counted
     events: tuple[Event, ...]
+    setting: dict[str, str]
 
     def throughput(self, begin: float, end: float) -> float:
         """Successful requests per second between two of our times, by the intervals whose middle lies there."""
@@ -81,8 +85,9 @@ def run(letter: str, schedule: Schedule, directory: Path) -> Run:
         with Worker(f"client-{letter}", "vmfit_client", arguments, directory) as client:
             _make_malicious(watch, [begins + fault for fault in schedule.faults], client)
             counted = Counted.from_json(client.result(END_SECONDS_MAX))
+        setting = cell.setting
     events = tuple(Event(event.at - begins, event.kind, event.replica) for event in watch.events)
-    return Run(letter, schedule, counted, events)
+    return Run(letter, schedule, counted, events, setting)
 
 
 def _make_malicious(watch: Watch, times: list[float], client: Worker) -> None:

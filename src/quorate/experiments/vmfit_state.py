@@ -71,6 +71,7 @@ def measure(size: Size, silence_seconds: int, seconds: float, directory: Path, p
     busy, quiet = slice(quiet_from), slice(quiet_from, 2 * quiet_from)
     return {
         "keys": size.keys,
+        **cell.setting,
         "seconds": round(took, 1),
         "recoveries": 2 * len(rounds),
         "worst_rtt_ms": _worst(counted, counted.worst_ms[busy]),

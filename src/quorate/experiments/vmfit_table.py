@@ -52,6 +52,7 @@ def markdown(result: dict[str, Any]) -> str:
     """Table 1 as a page of its own."""
     lines = [
         "Average throughput (requests/s) and worst round trip that the client saw, in the paper's time.",
+        "Ours: journal {journal}, domain {domain}, {cpus} CPUs.".format(**result["machine"]),
         "",
         _line(COLUMNS),
         _line(["---"] * 2 + ["---:"] * len(NUMBERS)),

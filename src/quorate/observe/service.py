@@ -1,6 +1,7 @@
 """A cell with its observers: evidence, metrics, control socket, register. They may fail, and the cell goes on."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -17,6 +18,8 @@ from ..config_values import Address
 from ..config_warnings import warnings
 from ..facts import (
     Fact,
+    JournalFull,
+    JournalHasRoom,
     JournalLost,
     RebuildBegan,
     RebuildDone,
@@ -76,6 +79,13 @@ UNDECIDED_LINES_MAX = 20
 # How long such a key is not named in the log again.
 UNREADABLE_SECONDS = 600.0
 STRATEGIES = [strategy.value for strategy in Strategy if strategy is not Strategy.NONE]
+
+# Facts that say all by themselves.
+PLAIN: dict[type[Fact], tuple[int, str]] = {
+    StateRegained: (logging.WARNING, "state is kept again"),
+    JournalFull: (logging.CRITICAL, "the disk has no room for the journal: writes are refused"),
+    JournalHasRoom: (logging.WARNING, "the journal has room again: writes are served"),
+}
 
 _log = structlog.get_logger()
 
@@ -244,8 +254,9 @@ class Service:
                 _log.warning("all replicas were begun anew", seconds=round(seconds, 3))
             case RevivalEnded(_, reason):
                 _log.critical("the replicas could not be begun anew", reason=one_line(reason))
-            case StateRegained():
-                _log.warning("state is kept again")
+            case StateRegained() | JournalFull() | JournalHasRoom():
+                level, event = PLAIN[type(fact)]
+                _log.log(level, event)
             case StateMiscounted(databases):
                 _log.warning("keys came or went that no request named", databases=databases)
             case StateLost() | JournalLost():

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from ..trusted.errors import OperatorFault
 
-START_EMPTY = "with the cell stopped, move it away; the cell then starts without this state"
+BEGIN_EMPTY = "to begin empty, move its whole directory away"
+# The journal may still reach back to the first slot: then nothing is lost with the store.
+BEGIN_FROM_JOURNAL = (
+    "restore the state directory from a copy; without one, move the store's files alone away: the cell starts if its "
+    "journal still holds all from the beginning, and says so if it does not"
+)
 
 
 class StateFault(OperatorFault):
@@ -18,7 +23,7 @@ class StateFault(OperatorFault):
 
 def damaged(path: Path, what: object) -> StateFault:
     """The fault of a store that does not hold what was written to it."""
-    return StateFault(f"the state store {path} is damaged: {what}", START_EMPTY)
+    return StateFault(f"the state store {path} is damaged: {what}", BEGIN_FROM_JOURNAL)
 
 
 class FeedFault(Exception):

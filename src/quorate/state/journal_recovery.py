@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..trusted.journal import (
     DAMAGED_HINT,
+    NO_CHECKPOINT_HINT,
     NO_CHECKSUM,
     TOMBSTONE,
     WRITES,
@@ -102,7 +103,7 @@ def replay(disk: Disk, segments: list[Segment], after: int, number: int) -> Iter
         raise JournalFault(
             f"the journal {segments[0].path.parent} begins behind slot {segments[0].head.last_slot}, "
             f"but the last checkpoint is of slot {after}: what was written between is lost",
-            DAMAGED_HINT,
+            DAMAGED_HINT if after else NO_CHECKPOINT_HINT,
         )
     needed = max(index for index, segment in enumerate(segments) if segment.head.last_slot <= after)
     reader = _reader_from(segments[needed])

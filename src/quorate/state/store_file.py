@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .faults import START_EMPTY, StateFault, damaged
+from .faults import BEGIN_EMPTY, StateFault, damaged
 
 # What tells our files from other SQLite files: "quor", in the file's header.
 APPLICATION_ID = 0x71756F72
@@ -149,14 +149,14 @@ def _check(connection: sqlite3.Connection, path: Path, protocol: str, service: s
     if version != FORMAT_VERSION:
         raise StateFault(
             f"the state store {path} has format {version}; this release reads format {FORMAT_VERSION}",
-            f"run it with the release that wrote it; or, {START_EMPTY}",
+            f"run it with the release that wrote it; or, {BEGIN_EMPTY}",
         )
     for name, wanted in (("protocol", protocol), ("service", service)):
         found = meta_value(connection, path, name)
         if found != wanted:
             raise StateFault(
                 f"the state store {path} belongs to the {name} {found!r}, not {wanted!r}",
-                f"set cell.state to a directory of this cell's own; or, {START_EMPTY}",
+                f"set cell.state to a directory of this cell's own; or, {BEGIN_EMPTY}",
             )
 
 

@@ -43,6 +43,10 @@ DAMAGED_HINT = (
     "restore the state directory from a copy; or move its journal away: the cell then starts from its last checkpoint, "
     "and what was written after that is lost"
 )
+NO_CHECKPOINT_HINT = (
+    "there is no checkpoint before it: restore state store and journal from one copy; without one all is lost, and to "
+    "begin empty, move their whole directory away"
+)
 
 # mark, length of all, kind, number, synced, time (ns), first slot, last slot, checksum of the record before
 _HEAD: Final = Struct("<8sIBQQQQQ8s")
