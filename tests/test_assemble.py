@@ -18,8 +18,8 @@ from quorate.domains.port import Ended
 from quorate.facts import JournalLost
 from quorate.trusted.errors import BrokenInvariant, OperatorFault
 from quorate.trusted.journal import JournalFault
-from quorate.trusted.messages import Notice
-from tests.cell.inside import config_of, document, play, staged
+from quorate.trusted.messages import Convicted, Notice
+from tests.cell.inside import Replica, config_of, document, play, staged
 from tests.cell.support import example
 from tests.domains.harness import short_directory
 
@@ -40,6 +40,40 @@ def test_binding_an_address_of_nobody_is_the_operators_fault() -> None:
         assemble.bind("192.0.2.1", 0)
     with pytest.raises(OperatorFault, match="cannot listen on no such host:0"):
         assemble.bind("no such host", 0)
+
+
+def silent(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+    return None if request[0] == b"SCRIPT" else reply
+
+
+def refusing(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+    return b"-ERR no\r\n" if request[0] == b"SELECT" else reply
+
+
+def test_a_cell_whose_replicas_refuse_their_lanes_setup_does_not_start() -> None:
+    async def scene(directory: Path) -> None:
+        with pytest.raises(OperatorFault) as caught:
+            async with staged(document(), directory, one=refusing, two=refusing):
+                pytest.fail("it must not start")
+        assert str(caught.value) == "replica a: it refused its lane's setup; replica b: it refused its lane's setup"
+        assert "docs/configuration.md" in caught.value.hint
+
+    play(scene)
+
+
+def test_f_plus_one_that_take_it_are_enough_and_who_says_nothing_is_not_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(assemble, "SET_UP_SECONDS_MAX", 0.2)
+
+    async def scene(directory: Path) -> None:
+        for part in (refusing, silent):
+            async with staged(document(), directory, one=part) as stage:
+                assert await stage.ask("SET", "key", "value") == b"OK"
+                await stage.until(lambda: stage.told(Convicted), "it is found out")
+                assert {notice.seat for notice in stage.told(Convicted)} == {0}
+
+    play(scene)
 
 
 def test_where_there_can_be_no_directory_the_operator_is_told(tmp_path: Path) -> None:

@@ -18,13 +18,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .boot import recipe
+from .boot import BOOT_POLL_SECONDS, recipe
 from .config import Config, Replica
 from .config_values import Duration
 from .domains.make import make
 from .domains.port import Domain
 from .drills import FAULTS, ON_DOMAIN, drill
-from .facts import Fact, JournalFull, JournalHasRoom, JournalLost, StateLost, StateMiscounted, StateRegained
+from .facts import (
+    Fact,
+    JournalFull,
+    JournalHasRoom,
+    JournalLost,
+    JournalMissing,
+    StateLost,
+    StateMiscounted,
+    StateRegained,
+)
 from .families import settings
 from .journaling import Journaling
 from .keeping import StateKeeping
@@ -43,10 +52,12 @@ from .trusted.errors import OperatorFault
 from .trusted.messages import Convicted, Notice, QuorumLost, Retired, Role
 from .trusted.protocol import Protocol
 from .trusted.protocols.redis.dialect import RedisProtocol
+from .trusted.quorum import votes_needed
 from .trusted.shell import Lane, Shell
 
 DRAIN_NS_MAX = 5_000_000_000
 MEASURE_SECONDS = 1.0
+SET_UP_SECONDS_MAX = 5.0
 # Growing writes are allowed again once memory is this much below its limit.
 MEMORY_LOW_SHARE = 0.95
 DESCRIPTORS_OF_OUR_OWN = 256
@@ -115,6 +126,7 @@ class Cell:
             await self._open_state()
             newcomers = await self.refill.prepare(is_first=True, progress=self._progress)
             await self.refill.take_seats(newcomers, self._progress)
+            await self._set_up()
             has_replayed = await self.revival.replay()
             self._begin_all()
             if has_replayed:
@@ -125,6 +137,18 @@ class Cell:
             raise
         tame_garbage_collector()
         await self.shell.listen(listener)
+
+    async def _set_up(self) -> None:
+        """Until the replicas took what their lanes begin with. Raises `OperatorFault` where fewer than f+1 did."""
+        give_up = time.monotonic() + SET_UP_SECONDS_MAX
+        while self._is_setting_up() and time.monotonic() < give_up:  # noqa: ASYNC110 - the core knows no events
+            await asyncio.sleep(BOOT_POLL_SECONDS)
+        refused = [f"replica {seat.replica.name}: {seat.cause}" for seat in self.seats if seat.cause]
+        if refused and self.core.vote.voters() < votes_needed(self.core.f):
+            raise OperatorFault("; ".join(refused), "docs/configuration.md says what a variant must be like")
+
+    def _is_setting_up(self) -> bool:
+        return any(seat.setup_frames and self.core.roles[seat.index] is Role.VOTING for seat in self.core.vote.seats)
 
     def _begin_all(self) -> None:
         """Whatever goes on while the cell lives begins before anything waits for it, the first checkpoint included."""
@@ -227,6 +251,8 @@ class Cell:
         self.keeping.on_committed = self.journaling.committed
         self.protocol.adopt_extras(keeper.extras)
         self.journaling.open(directory)
+        if self.journaling.is_missing and keeper.checkpoint.slot:
+            self._recovered(JournalMissing(keeper.checkpoint.slot))
 
     def _journal_failed(self, reason: str) -> None:
         """What was acknowledged could be lost from now on: a crash, never tried again."""

@@ -92,6 +92,13 @@ class JournalLost:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalMissing:
+    """The cell begins at the checkpoint of `slot` without any journal: nothing written after it is known."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
 class JournalFull:
     """The disk has no room for the journal: writes are refused, reads are served."""
 
@@ -113,6 +120,7 @@ Fact = (
     | StateRegained
     | StateMiscounted
     | JournalLost
+    | JournalMissing
     | JournalFull
     | JournalHasRoom
 )

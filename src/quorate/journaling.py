@@ -10,6 +10,7 @@ from pathlib import Path
 from .config import Config
 from .restart import learn, replay
 from .state.journal_file import JournalFile
+from .state.journal_opening import JOURNAL_DIRECTORY
 from .state.link import Keeper
 from .trusted.errors import OperatorFault
 from .trusted.journal import JournalFault
@@ -34,6 +35,8 @@ class Journaling:
         self._on_failed = on_failed
         self._left_out = left_out
         self._has_begun = False
+        # Whether no file of a journal was there at all when it was opened.
+        self.is_missing = False
 
     @property
     def synced_slot(self) -> int:
@@ -47,6 +50,7 @@ class Journaling:
 
     def open(self, directory: Path) -> None:
         """Open what is in `directory`. Raises `JournalFault` when it must not be gone on with."""
+        self.is_missing = not any((directory / JOURNAL_DIRECTORY).glob("*.journal"))
         cell = self._config.cell
         self.file = JournalFile.open(directory, cell.protocol, cell.name, self._sync)
 

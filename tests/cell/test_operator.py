@@ -89,6 +89,19 @@ def test_commands_choose_between_several_cells(cells: MakeCell) -> None:
         assert '"name": "another"' in cell.command("status", "--json", "--cell", chosen).stdout
 
 
+@REDIS
+def test_replicas_that_lack_databases_are_refused(cells: MakeCell) -> None:
+    """A lane is switched among databases without a reply: what one lacks would land in another."""
+    document = example("redis", "process")
+    for variant in document["variant"]:
+        variant["args"][variant["args"].index("--databases") + 1] = "4"
+    cell = cells(document).launch()
+    assert cell.wait() == 2
+    assert "error: replica a: it refused its lane's setup; replica b: " in cell.log()
+    assert "hint: docs/configuration.md" in cell.log()
+    cell.assert_nothing_left()
+
+
 @SANDBOX
 def test_a_missing_bubblewrap_is_said_and_never_made_up_for(cells: MakeCell) -> None:
     cell = cells(example("kv"))

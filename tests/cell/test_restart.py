@@ -284,7 +284,7 @@ def test_the_state_of_another_release(cells: MakeCell, left: tuple[Path, Path]) 
     with closing(sqlite3.connect(store_of(cell))) as store, store:
         store.execute("PRAGMA user_version = 99")
     log = refusal(cell)
-    assert "has format 99; this release reads format 1" in log
+    assert "has format 99; this release reads format 2" in log
     assert "hint: run it with the release that wrote it" in log
 
 
@@ -377,6 +377,19 @@ def test_a_store_that_went_without_its_journal_s_beginning(cells: MakeCell, left
     shutil.rmtree(store_of(cell).parent)
     cell.start()
     assert cell.redis().dbsize() == 0
+
+
+def test_a_journal_that_is_gone_is_said(cells: MakeCell, left: tuple[Path, Path]) -> None:
+    """The cell starts from its last checkpoint: so does one whose journal the operator moved away."""
+    cell = kept(cells, left[1], durable(every=SOON)).start()
+    eventually(lambda: cell.status().checkpoint.slot >= 1, "there is a checkpoint")
+    assert cell.redis().get("key") == LAST
+    assert cell.stop() == 0
+    assert "there is no journal" not in cell.log()
+    shutil.rmtree(journal_of(cell)[0].parent)
+    cell.start()
+    assert "there is no journal: what was written after the last checkpoint is lost" in cell.log()
+    assert cell.redis().get("key") == LAST
 
 
 def test_a_second_cell_may_not_use_what_the_first_keeps(cells: MakeCell) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import structlog
@@ -15,9 +15,11 @@ from quorate.commands.status import render
 from quorate.config import load
 from quorate.domains.fake import FakeDomain
 from quorate.facts import (
+    Fact,
     JournalFull,
     JournalHasRoom,
     JournalLost,
+    JournalMissing,
     RebuildBegan,
     RebuildDone,
     RebuildFailed,
@@ -31,6 +33,7 @@ from quorate.facts import (
 from quorate.lives import Life
 from quorate.observe.control import Message
 from quorate.observe.evidence import read_convictions
+from quorate.observe.fact_lines import LINES, log_fact
 from quorate.observe.service import Service
 from quorate.observe.snapshot import CellSnapshot, JournalSnapshot, ShadowSnapshot
 from quorate.seats import Seat
@@ -282,25 +285,30 @@ def test_a_strategy_that_there_is_not_is_refused(tmp_path: Path, strategy: objec
     play(tmp_path, scene)
 
 
+def test_each_fact_has_its_line() -> None:
+    assert set(LINES) == set(get_args(Fact))
+
+
 def test_everything_that_happens_is_logged_and_convictions_are_kept(tmp_path: Path) -> None:
     async def scene(made: Service) -> list[Any]:
         with structlog.testing.capture_logs() as lines:
             lose(made, 1)
             made._noticed([Retired(2, Cause.LAG, 10, 2), QuorumLost(1, 3), StateUnreadable(0, b"k\x1b", "why", 4)])
-            made._recovered(RebuildBegan("b", "vb", "convicted"))
+            log_fact(RebuildBegan("b", "vb", "convicted"))
             made._noticed([ShadowFailed(1, Cause.WRONG_SHADOW, 11, 5)])
-            made._recovered(RebuildFailed("b", "vb", "its service ended\n\x1b"))
-            made._recovered(RebuildPostponed("a", "only 2 replicas vote"))
+            log_fact(RebuildFailed("b", "vb", "its service ended\n\x1b"))
+            log_fact(RebuildPostponed("a", "only 2 replicas vote"))
             made._noticed([Seated(1, 12, 6), QuorumRegained(2, 7)])
-            made._recovered(RebuildDone("b", "vb", 0.25))
-            made._recovered(RebuildDone("b", "vb", 0.25, is_planned=True))
+            log_fact(RebuildDone("b", "vb", 0.25))
+            log_fact(RebuildDone("b", "vb", 0.25, is_planned=True))
             made._noticed([Retired(2, Cause.RESTART, 10, 2)])
-            made._recovered(SeatLeftEmpty("b", FAULT))
-            made._recovered(RevivalEnded(1.0, FAULT))
+            log_fact(SeatLeftEmpty("b", FAULT))
+            log_fact(RevivalEnded(1.0, FAULT))
             for fact in (StateLost("full\x1b"), StateRegained(), StateMiscounted([3]), JournalLost("failed\x1b")):
-                made._recovered(fact)
-            made._recovered(JournalFull())
-            made._recovered(JournalHasRoom())
+                log_fact(fact)
+            log_fact(JournalMissing(7))
+            log_fact(JournalFull())
+            log_fact(JournalHasRoom())
         made._evidence.flush()
         return lines
 
@@ -326,6 +334,7 @@ def test_everything_that_happens_is_logged_and_convictions_are_kept(tmp_path: Pa
         "state is kept again",
         "keys came or went that no request named",
         "the journal is kept no more",
+        "there is no journal: what was written after the last checkpoint is lost",
         "the disk has no room for the journal: writes are refused",
         "the journal has room again: writes are served",
     ]

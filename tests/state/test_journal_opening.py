@@ -1,11 +1,13 @@
 """What is found at the start: whose journal it is, and what a crash left of it."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from quorate.state import journal_segment
 from quorate.state.journal_file import JournalFile
+from quorate.state.journal_segment import SECTOR_BYTES
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.journal import JournalFault
 from tests.state.journal_desk import Desk, in_loop
@@ -53,6 +55,25 @@ async def test_a_segment_under_a_wrong_name_is_refused(tmp_path: Path) -> None:
     desk.path(1).rename(desk.path(5))
     with pytest.raises(JournalFault, match="segment 1 under a wrong name"):
         Desk(tmp_path)
+
+
+@in_loop
+@pytest.mark.parametrize("share", [2, 4])
+async def test_a_segment_that_was_cut_short_is_refused(tmp_path: Path, share: int) -> None:
+    """Within its records, which would be gone without a word, as well as behind them."""
+    desk = Desk(tmp_path).begin()
+    for slot in range(1, 9):
+        desk.writes(slot, b"SET")
+    await desk.file.close()
+    used = len(desk.path(1).read_bytes().rstrip(b"\0"))
+    for size in (used - 100, used // share + SECTOR_BYTES, used):
+        whole = desk.path(1).read_bytes()
+        os.truncate(desk.path(1), size)
+        with pytest.raises(JournalFault, match=r"is corrupt: .* is cut short") as caught:
+            Desk(tmp_path)
+        assert "restore the state directory" in caught.value.hint
+        desk.path(1).write_bytes(whole)
+    assert Desk(tmp_path).slots() == list(range(1, 9))
 
 
 @in_loop

@@ -235,14 +235,15 @@ def test_a_damaged_row_is_named_wherever_it_is_read(path: Path) -> None:
         "DELETE FROM row WHERE database = 3",
         "INSERT INTO row SELECT 9, key, record, digest FROM row WHERE database = 3",
         "UPDATE row SET database = 4 WHERE database = 3",
-        "UPDATE total SET count = 5 WHERE database = 3",
+        "UPDATE row SET database = -1 WHERE database = 3",
+        "UPDATE row SET database = 65536 WHERE database = 3",
     ],
 )
 def test_rows_lost_or_moved_are_noticed(path: Path, statement: str) -> None:
     store = filled(path)
     damage(path, statement)
     snapshot = store.snapshot()
-    with pytest.raises(StateFault, match=r"damaged: database [349] "):
+    with pytest.raises(StateFault, match=r"damaged: database ([349]|-1|65536) "):
         list(snapshot.rows())
     snapshot.close()
     store.close()
@@ -264,12 +265,21 @@ def test_a_damaged_page_is_noticed(path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("PRAGMA user_version = 9", "has format 9; this release reads format 1"),
+        ("PRAGMA user_version = 9", "has format 9; this release reads format 2"),
         ("PRAGMA application_id = 9", "is no state store"),
         ("UPDATE meta SET value = 'http' WHERE name = 'protocol'", "belongs to the protocol 'http', not 'redis'"),
         ("UPDATE meta SET value = 'other' WHERE name = 'service'", "belongs to the service 'other', not 'test'"),
         ("DELETE FROM meta WHERE name = 'slot'", "its slot is missing"),
         ("UPDATE meta SET value = 'x' WHERE name = 'slot'", "of a wrong type"),
+        ("UPDATE meta SET value = value - 1 WHERE name = 'slot'", "not what was written"),
+        ("UPDATE meta SET value = value + 512 WHERE name = 'slot'", "not what was written"),
+        ("UPDATE meta SET value = x'2a310d0a' WHERE name = 'extras'", "not what was written"),
+        ("UPDATE meta SET value = randomblob(32) WHERE name = 'digest_key'", "not what was written"),
+        ("UPDATE meta SET value = randomblob(16) WHERE name = 'seal'", "not what was written"),
+        ("DELETE FROM meta WHERE name = 'seal'", "its seal is missing"),
+        ("UPDATE total SET count = count + 1 WHERE database = 3", "not what was written"),
+        ("UPDATE total SET count = -1 WHERE database = 3", "not what was written"),
+        ("DELETE FROM total WHERE database = 3", "not what was written"),
     ],
 )
 def test_a_store_that_is_not_ours_is_refused_and_left_alone(path: Path, statement: str, message: str) -> None:

@@ -1,13 +1,11 @@
 """A cell with its observers: evidence, metrics, control socket, register. They may fail, and the cell goes on."""
 
 import asyncio
-import logging
 import os
 import signal
 import socket
 import time
 from itertools import islice
-from typing import assert_never
 
 import structlog
 import uvloop
@@ -16,22 +14,6 @@ from ..assemble import Cell, Progress, bind, private_directory
 from ..config import Config
 from ..config_values import Address
 from ..config_warnings import warnings
-from ..facts import (
-    Fact,
-    JournalFull,
-    JournalHasRoom,
-    JournalLost,
-    RebuildBegan,
-    RebuildDone,
-    RebuildFailed,
-    RebuildPostponed,
-    RevivalBegan,
-    RevivalEnded,
-    SeatLeftEmpty,
-    StateLost,
-    StateMiscounted,
-    StateRegained,
-)
 from ..rebuild import Shadow
 from ..seats import Seat
 from ..state.rows import name_of
@@ -56,6 +38,7 @@ from ..trusted.tally import LATENCY_BOUNDS_NS
 from . import register
 from .control import ControlServer, Message, Tell
 from .evidence import EvidenceStore
+from .fact_lines import log_fact
 from .lock import StateLock
 from .logs import one_line
 from .metrics import Latencies, MetricsServer
@@ -80,13 +63,6 @@ UNDECIDED_LINES_MAX = 20
 UNREADABLE_SECONDS = 600.0
 STRATEGIES = [strategy.value for strategy in Strategy if strategy is not Strategy.NONE]
 
-# Facts that say all by themselves.
-PLAIN: dict[type[Fact], tuple[int, str]] = {
-    StateRegained: (logging.WARNING, "state is kept again"),
-    JournalFull: (logging.CRITICAL, "the disk has no room for the journal: writes are refused"),
-    JournalHasRoom: (logging.WARNING, "the journal has room again: writes are served"),
-}
-
 _log = structlog.get_logger()
 
 
@@ -101,7 +77,7 @@ class Service:
         self._evidence = EvidenceStore(
             config.cell.state, DIALECT, evidence.payloads == "hash", evidence.entries_max, evidence.payload_bytes_max
         )
-        self.cell = Cell(config, self._noticed, progress, self._recovered, left_out)
+        self.cell = Cell(config, self._noticed, progress, log_fact, left_out)
         self._entry = register.own_entry(config.cell.name, config.cell.state)
         self._control = ControlServer(
             self._entry.control, {"status": self._status, "inject": self._inject}, {"recover": self._recover}
@@ -233,37 +209,6 @@ class Service:
         told = {Convicted: "convicted", Retired: "retired", Spared: "spared", ShadowFailed: "shadow thrown away"}
         log = _log.info if notice.cause is Cause.RESTART else _log.error
         log(told[type(notice)], replica=name, variant=variant, cause=notice.cause.value, slot=notice.slot)
-
-    def _recovered(self, fact: Fact) -> None:
-        match fact:
-            case RebuildBegan():
-                _log.info("rebuild began", replica=fact.replica, variant=fact.variant, why=fact.why)
-            case RebuildFailed():
-                _log.error("rebuild failed", replica=fact.replica, variant=fact.variant, reason=one_line(fact.reason))
-            case SeatLeftEmpty():
-                _log.critical("a seat has no replica for now", replica=fact.replica, reason=one_line(fact.reason))
-            case RebuildDone():
-                seconds = round(fact.seconds, 3)
-                log = _log.info if fact.is_planned else _log.warning
-                log("rebuilt", replica=fact.replica, variant=fact.variant, seconds=seconds)
-            case RebuildPostponed():
-                _log.warning("restart postponed", replica=fact.replica, reason=fact.reason)
-            case RevivalBegan():
-                _log.critical("all replicas begin anew, clients wait", reason=fact.reason)
-            case RevivalEnded(seconds, ""):
-                _log.warning("all replicas were begun anew", seconds=round(seconds, 3))
-            case RevivalEnded(_, reason):
-                _log.critical("the replicas could not be begun anew", reason=one_line(reason))
-            case StateRegained() | JournalFull() | JournalHasRoom():
-                level, event = PLAIN[type(fact)]
-                _log.log(level, event)
-            case StateMiscounted(databases):
-                _log.warning("keys came or went that no request named", databases=databases)
-            case StateLost() | JournalLost():
-                what = "state" if isinstance(fact, StateLost) else "the journal"
-                _log.critical(f"{what} is kept no more", reason=one_line(fact.reason))
-            case _:
-                assert_never(fact)
 
     # What observers ask.
 

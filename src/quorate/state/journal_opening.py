@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..trusted.errors import OperatorFault
-from ..trusted.journal import JournalFault
+from ..trusted.journal import DAMAGED_HINT, JournalFault
 from .journal_disk import Disk
 from .journal_recovery import Recovered, find_segments, scan
 from .journal_segment import NEW_SUFFIX, PROTOCOL_BYTES_MAX, SERVICE_BYTES_MAX, Head, Segment, number_of
@@ -27,8 +27,8 @@ class Found:
 def open_directory(disk: Disk, state: Path, blank: Head, segment_bytes: int) -> Found:
     """Find, check and put in order the journal in the state directory `state`; make its directory if there is none.
 
-    `blank` names protocol and service; a spare has `segment_bytes`. Raises `JournalFault`; what is damaged or somebody
-    else's is left as it was.
+    `blank` names protocol and service; a segment has `segment_bytes`. Raises `JournalFault`; what is damaged or
+    somebody else's is left as it was.
     """
     for what, name, size in (
         ("protocol", blank.protocol, PROTOCOL_BYTES_MAX),
@@ -48,6 +48,9 @@ def open_directory(disk: Disk, state: Path, blank: Head, segment_bytes: int) -> 
 def _open(disk: Disk, directory: Path, blank: Head, segment_bytes: int) -> Found:
     segments = find_segments(disk, directory, blank.protocol, blank.service)
     begun = [segment for segment in segments if segment.head.has_begun]
+    for segment in begun:
+        if segment.size < segment_bytes:  # all of it was allocated before anything was written to it
+            raise JournalFault(f"the journal is corrupt: {segment.path} is cut short", DAMAGED_HINT)
     recovered, reached = scan(disk, [segment for segment in begun if not segment.head.is_volatile])
     for segment in reached:
         _sync(disk, segment)

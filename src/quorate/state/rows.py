@@ -17,6 +17,7 @@ DIGEST_BYTES = 16
 DIGEST_KEY_BYTES = 32
 DIGEST_MODULUS = 1 << (8 * DIGEST_BYTES)
 NAME_BYTES_MAX = 64
+DATABASE_MAX = 0xFFFF
 
 # One key's state: database, key, and its record, canonical bytes that the protocol's state functions understand. A
 # plain tuple, because a store has millions.
@@ -44,16 +45,27 @@ class Checkpoint:
 
 
 class RowDigest:
-    """Digests rows under one key."""
+    """Digests rows, and what stands beside them, under one key."""
 
     def __init__(self, key: bytes) -> None:
         self._keyed_copy = blake2b(key=key, digest_size=DIGEST_BYTES).copy
+        self._seal_copy = blake2b(key=key, digest_size=DIGEST_BYTES, person=b"checkpoint").copy
 
     def of(self, database: int, key: bytes, record: bytes) -> bytes:
-        """The digest of one row."""
+        """The digest of one row; of one that cannot be, whose database is no number of one, nothing."""
+        if not 0 <= database <= DATABASE_MAX:
+            return b""
         digest = self._keyed_copy()
         digest.update(_pack_head(database, len(key)) + key)
         digest.update(record)
+        return digest.digest()
+
+    def seal(self, slot: int, extras: bytes, totals: dict[int, Total]) -> bytes:
+        """The digest of what a checkpoint is beside its rows, for any numbers: databases without rows do not count."""
+        kept = sorted((database, *total) for database, total in totals.items() if total.rows or total.digest)
+        digest = self._seal_copy()
+        digest.update(f"{slot} {kept}\n".encode())
+        digest.update(extras)
         return digest.digest()
 
 

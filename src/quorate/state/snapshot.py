@@ -1,12 +1,11 @@
 """One commit of the state store, read in full while later commits are made."""
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from . import store_file
 from .faults import damaged
-from .rows import DIGEST_MODULUS, Row, RowDigest, Total, counts_of, damaged_row
+from .rows import DIGEST_MODULUS, Row, Total, counts_of, damaged_row
 from .store_file import guarding
 
 _ROWS = "SELECT database, key, record, digest FROM row"
@@ -15,15 +14,13 @@ _ROWS = "SELECT database, key, record, digest FROM row"
 class Snapshot:
     """The last commit of the store at `path`, as it is now, until closed."""
 
-    def __init__(self, path: Path, row_digest: RowDigest) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._row_digest = row_digest
         self._connection = store_file.open_reader(path)
         try:
             with guarding(path):
                 self._connection.execute("BEGIN")  # deferred: the first read fixes what is seen
-                self.slot, self.extras, _ = store_file.typed_meta(self._connection, path)
-                self._totals = read_totals(self._connection)
+                self.slot, self.extras, self._totals, self._row_digest = store_file.read_kept(self._connection, path)
         except BaseException:
             self.close()
             raise
@@ -71,12 +68,6 @@ class Snapshot:
     def close(self) -> None:
         """Let the store forget what only this snapshot needs. Idempotent."""
         self._connection.close()
-
-
-def read_totals(connection: sqlite3.Connection) -> dict[int, Total]:
-    """The kept totals by database."""
-    rows = connection.execute("SELECT database, count, digest FROM total")
-    return {database: Total(count, int.from_bytes(digest, "little")) for database, count, digest in rows}
 
 
 def _add(found: dict[int, Total], database: int, count: int, digest: int) -> None:

@@ -2,7 +2,8 @@
 
 One writer. What is put and deleted is one transaction until `commit`, and one commit is one stable checkpoint: a
 process killed at any moment leaves the last. Readers see committed state only. Each row carries a keyed digest, which
-is checked whenever the row is read; the store's digest is kept with each change, never computed anew.
+is checked whenever the row is read; the store's digest is kept with each change, never computed anew. What stands
+beside the rows, the slot first of all, is under such a digest too: an altered one would lose writes, or repeat them.
 
 After a `StateFault` the store may only be closed.
 """
@@ -18,13 +19,12 @@ from .rows import (
     DIGEST_MODULUS,
     Checkpoint,
     Row,
-    RowDigest,
     Total,
     counts_of,
     damaged_row,
     digest_of,
 )
-from .snapshot import Snapshot, read_totals
+from .snapshot import Snapshot
 from .store_file import guarding
 
 # What waits in memory before it is written in one go.
@@ -60,14 +60,12 @@ class StateStore:
         try:
             self._reader = store_file.open_reader(path)
             with guarding(path):
-                slot, self._extras, digest_key = store_file.typed_meta(self._connection, path)
-                self._totals = read_totals(self._connection)
+                slot, self._extras, self._totals, self._row_digest = store_file.read_kept(self._connection, path)
                 self._synchronise(is_durable=True)
         except BaseException:
             self._connection.close()
             raise
         self._checkpoint = Checkpoint(slot, counts_of(self._totals), digest_of(self._totals))
-        self._row_digest = RowDigest(digest_key)
         self._waiting: dict[tuple[int, bytes], bytes | None] = {}
         self._waiting_bytes = 0
 
@@ -116,7 +114,8 @@ class StateStore:
             self._begin()
             totals = [(database, count, _bytes(digest)) for database, (count, digest) in self._totals.items()]
             self._connection.executemany(_PUT_TOTAL, totals)
-            meta = [(slot, "slot"), (extras, "extras")]
+            seal = self._row_digest.seal(slot, extras, self._totals)
+            meta = [(slot, "slot"), (extras, "extras"), (seal, "seal")]
             self._connection.executemany("UPDATE meta SET value = ? WHERE name = ?", meta)
             self._connection.execute("COMMIT")
             self._synchronise(is_durable)
@@ -201,7 +200,7 @@ class StateStore:
 
     def snapshot(self) -> Snapshot:
         """The last commit, to be read while further ones are made. The caller closes it."""
-        return Snapshot(self.path, self._row_digest)
+        return Snapshot(self.path)
 
     def read(self, database: int, key: bytes) -> bytes | None:
         """The committed record of `key`, or None."""

@@ -233,7 +233,7 @@ def test_a_listed_script_that_ran_is_loaded_into_replicas_that_come_later(client
     assert client.dialect.loaded == {digest(LISTED): LISTED}
     assert client.dialect.changes.take_recent() == [(0, EXTRA, LISTED)], "the journal is told once"
     setup = lane_setup(client.dialect.settings, tuple(client.dialect.loaded.values()))
-    assert setup[4] == [b"SCRIPT", b"LOAD", LISTED]
+    assert setup[5] == [b"SCRIPT", b"LOAD", LISTED]
     assert len(setup) == len(lane_setup(client.dialect.settings)) + 1
 
 
@@ -279,7 +279,7 @@ def test_which_listed_scripts_exist_is_not_told_inside_a_transaction(client: Con
 
 def test_a_lane_loads_our_scripts() -> None:
     loads = [[b"SCRIPT", b"LOAD", script] for script in (REAP, LOCK_RELEASE, LOCK_EXTEND, LOCK_REACQUIRE)]
-    assert lane_setup(Settings()) == loads
+    assert lane_setup(Settings()) == [[b"SELECT", b"15"], *loads]
 
 
 def test_a_lane_with_listed_scripts_has_a_user_for_them() -> None:

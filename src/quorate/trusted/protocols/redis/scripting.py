@@ -7,6 +7,7 @@ and after the script, both without a reply.
 """
 
 from ...span import Effect, Span
+from .answers import DATABASES
 from .arguments import integer_argument
 from .base import Call, Command, Compiled, Compiler, Dialect, Refusal, Responder, Settings, Transform, Treatment
 from .deadlines import DEADLINE_MS_MAX
@@ -36,8 +37,12 @@ _AROUND_SCRIPTS = [b"+client|reply", b"+eval", b"+eval_ro", b"+evalsha", b"+eval
 
 
 def lane_setup(settings: Settings, loaded: tuple[bytes, ...] = ()) -> list[list[bytes]]:
-    """The requests that a lane needs before its first slot, each with one reply; `loaded` are clients' scripts."""
+    """The requests that a lane needs before its first slot, each with one reply; `loaded` are clients' scripts.
+
+    The first one proves that all databases are there: later a lane is switched among them without a reply.
+    """
     loads = [[b"SCRIPT", b"LOAD", script] for script in (REAP, LOCK_RELEASE, LOCK_EXTEND, LOCK_REACQUIRE, *loaded)]
+    loads.insert(0, [b"SELECT", b"%d" % (DATABASES - 1)])
     if not settings.scripts:
         return loads
     plain = [b"+" + row[0].encode() for row in ROWS if row[3] is Treatment.PLAIN]
