@@ -8,6 +8,7 @@ workload.py     what clients ask
 clients.py      who asks it, and how badly they behave
 errands.py      clients who come for what takes several slots: waiting, drawing, scanning
 reference.py    what clients must be told, where one answer is the right one
+conftest.py     runs of tests, shared among processes
 planted.py      faults written into the product, to see that the simulator catches them
 golden.py       situations to read, as texts
 fates.py        what a seed chooses for a run in which replicas are rebuilt and the cell begins anew

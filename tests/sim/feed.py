@@ -3,6 +3,7 @@
 A commit between a seal and its end would leave no slot of which the proof speaks: the core must not let it come.
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from quorate.state.faults import FeedFault
@@ -23,6 +24,8 @@ FOLLOW_NS_MAX = 8 * MILLISECOND_NS
 FOLLOW_KEYS_MAX = 8
 # Who does not answer for so long is given up.
 SILENCE_NS_MAX = 300 * MILLISECOND_NS
+# Of most keys it is known from the last time what their records come to.
+KNOWN_MAX = 4096
 
 Place = tuple[int, bytes]
 State = list[tuple[int, bytes, str, int | None]]
@@ -33,16 +36,26 @@ def put(machine: Machine, place: Place, record: bytes | None) -> None:
     session = machine.session()
     session.select(place[0])
     machine.run(session, [b"DEL", place[1]], 0)
-    for request in restore_requests(place[1], record, REQUEST_BYTES_MAX) if record is not None else ():
-        for arguments in Machine(None).cut(request):
-            machine.run(session, arguments, 0)
+    for arguments in _restoring(place[1], record) if record is not None else ():
+        machine.run(session, list(arguments), 0)
+
+
+@lru_cache(KNOWN_MAX)
+def _restoring(key: bytes, record: bytes) -> tuple[tuple[bytes, ...], ...]:
+    """The requests that make `key` what `record` tells."""
+    requests = restore_requests(key, record, REQUEST_BYTES_MAX)
+    return tuple(tuple(arguments) for request in requests for arguments in Machine(None).cut(request))
 
 
 def state_of(records: dict[Place, bytes]) -> State:
     """What a machine holds that was made exactly this."""
+    return [entry for place in sorted(records) for entry in _state_of(place, records[place])]
+
+
+@lru_cache(KNOWN_MAX)
+def _state_of(place: Place, record: bytes) -> State:
     machine = Machine(None)
-    for place, record in records.items():
-        put(machine, place, record)
+    put(machine, place, record)
     return machine.state()
 
 

@@ -98,6 +98,9 @@ class Slot:
     replies: dict[int, bytes] = field(default_factory=dict)
     is_decided: bool = False
     decided: bytes | None = None
+    # What was heard first, as it was heard, and what counts of it: others mostly say the same.
+    heard: bytes = b""
+    counts: bytes = b""
 
 
 class Stream:
@@ -165,20 +168,29 @@ class Ledger:
                 start = end
             while not stream.setup_frames and stream.next_slot in self.slots:
                 slot = self.slots[stream.next_slot]
-                end = self._unit_end(stream.buffer, start, slot.frames)
+                if slot.heard and stream.buffer.startswith(slot.heard, start):
+                    slot.replies[seat] = slot.counts
+                    stream.next_slot += 1
+                    start += len(slot.heard)
+                    continue
+                rest = len(stream.buffer) - start
+                is_begun = rest < len(slot.heard) and slot.heard.startswith(stream.buffer[start:])
+                end = -1 if is_begun else self._unit_end(stream.buffer, start, slot.frames)
                 if end < 0:
-                    if len(stream.buffer) - start > self.reply_bytes_max(slot):
+                    if rest > self.reply_bytes_max(slot):
                         slot.replies[seat] = OVERSIZED
                     break
                 reply = bytes(stream.buffer[start:end])
-                slot.replies[seat] = self.canonical(slot, reply)
+                slot.replies[seat] = counts = self.canonical(slot, reply)
+                if not slot.heard:
+                    slot.heard, slot.counts = reply, counts
                 stream.next_slot += 1
                 start = end
         except NoReply:
             stream.is_useless = True
         del stream.buffer[:start]
 
-    def _unit_end(self, buffer: bytearray, start: int, frames: int) -> int:
+    def _unit_end(self, buffer: bytes | bytearray, start: int, frames: int) -> int:
         end = start
         for _ in range(frames):
             end = reply_end(buffer, end)
@@ -204,7 +216,7 @@ class Ledger:
         found = []
         start = 0
         for number in range(first, first + count):
-            end = self._unit_end(bytearray(data), start, self.slots[number].frames)
+            end = self._unit_end(data, start, self.slots[number].frames)
             if end < 0:
                 raise NoReply
             found.append(data[start:end])

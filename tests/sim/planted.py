@@ -3,9 +3,11 @@
     python -m tests.sim.planted            run all, print the table of docs/planted-faults.md
     python -m tests.sim.planted NAME …     run these
 
-Each fault is written into a copy of the package; the run itself is the one that `make sim` does.
+Each fault is written into a copy of the package; the run itself is the one that `make sim` does. Copies share what was
+compiled once, and as many faults are hunted at a time as there are processors.
 """
 
+import compileall
 import os
 import re
 import shutil
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,13 +117,19 @@ PLANTED = (
         "not may_lose_a_voter(voters, self._f):",
         "voters <= self._f:",
     ),
-    Planted("a read asked again is told to its client", "judge.py", "again = Span(None,", "again = Span(span.owner,"),
+    Planted(
+        "a read asked again is told to its client",
+        "judge.py",
+        "again = Span(None,",
+        "again = Span(span.owner,",
+        first=7,
+    ),
     Planted(
         "silence counts from the last word",
         "vote.py",
         "return max(self._owed_since(seat), seat.heard_at) +",
         "return seat.heard_at +",
-        first=5,
+        first=7,
     ),
     Planted(
         "a cell that slept blames the replicas",
@@ -182,7 +191,7 @@ PLANTED = (
         "protocols/redis/transactions.py",
         "self._by_key.get((database, key), {})",
         "self._by_key.get((0, key), {})",
-        first=4,
+        first=11,
     ),
     Planted(
         "a push wakes nobody",
@@ -273,16 +282,37 @@ PLANTED = (
 )
 
 
+# While faults are hunted: the package and the simulator, compiled.
+_shared: list[Path] = []
+
+
+@contextmanager
+def compiled() -> Iterator[None]:
+    """While this lasts faults may be hunted, also by processes that are forked meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        for source, name in ((SOURCE, "quorate"), (ROOT / "tests" / "sim", "tests/sim")):
+            shutil.copytree(source, Path(folder, name), ignore=shutil.ignore_patterns("__pycache__"))
+        compileall.compile_dir(folder, quiet=2)
+        _shared.append(Path(folder))
+        try:
+            yield
+        finally:
+            _shared.clear()
+
+
 @contextmanager
 def changed(fault: Planted) -> Iterator[Path]:
-    """A folder with the whole package, in which this fault is planted."""
+    """A folder with the package, in which this fault is planted, and the simulator."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        shutil.copytree(SOURCE, copy / "quorate", ignore=shutil.ignore_patterns("__pycache__"))
-        source = copy / "quorate" / "trusted" / fault.path
+        shutil.copytree(_shared[0], copy, copy_function=os.link, dirs_exist_ok=True)
+        source = (copy / "quorate" / "trusted" / fault.path).resolve()
         text = source.read_text()
         if text.count(fault.old) != 1:
             raise LookupError(f"{fault.name}: its line is {text.count(fault.old)} times in {fault.path}")
+        # The copies share their files, so that this one has another.
+        for stale in (source, *source.parent.glob(f"__pycache__/{source.stem}.*.pyc")):
+            stale.unlink()
         source.write_text(text.replace(fault.old, fault.new))
         yield copy
 
@@ -290,7 +320,7 @@ def changed(fault: Planted) -> Iterator[Path]:
 def hunt(fault: Planted) -> tuple[int, str] | None:
     """The number of seeds until the fault was caught, and by which invariant; None when it survived."""
     with changed(fault) as package:
-        environment = {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{ROOT}"}
+        environment = {**os.environ, "PYTHONPATH": str(package)}
         command = [
             sys.executable,
             "-m",
@@ -317,13 +347,12 @@ def show(faults: tuple[Planted, ...]) -> int:
     """Print the table of these; returns how many survived."""
     survived = 0
     print("| planted fault | in | seeds until caught | caught by |\n| --- | --- | --- | --- |")  # noqa: T201
-    for fault in faults:
-        if sys.argv[1:] and fault.name not in sys.argv[1:]:
-            continue
-        result = hunt(fault)
-        survived += result is None
-        seeds, by = result or ("SURVIVED", "")
-        print(f"| {fault.name} | `{fault.path}` | {seeds} | {by} |", flush=True)  # noqa: T201
+    wanted = [fault for fault in faults if not sys.argv[1:] or fault.name in sys.argv[1:]]
+    with compiled(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for fault, result in zip(wanted, pool.map(hunt, wanted), strict=True):
+            survived += result is None
+            seeds, by = result or ("SURVIVED", "")
+            print(f"| {fault.name} | `{fault.path}` | {seeds} | {by} |", flush=True)  # noqa: T201
     return survived
 
 

@@ -21,7 +21,7 @@ PLANTED_RECOVERY = (
         "        outstanding = 0\n        for seat in self.seats:\n            if seat.is_ready() and",
         "        outstanding = 0\n        for seat in (*self.seats, *self.shadows):\n"
         "            if (seat.is_ready() or (seat.is_shadow and not seat.owed and not seat.setup_frames)) and",
-        first=RECOVERING_FROM + 16,
+        first=RECOVERING_FROM + 22,
     ),
     fault(
         "a shadow that owes replies takes its seat",
@@ -54,7 +54,7 @@ PLANTED_RECOVERY = (
         "            self._fail_shadow(dissent.seat - len(self.roles), Cause.WRONG_SHADOW, dissent.slot, now)\n"
         "            return\n",
         "            return\n",
-        first=RECOVERING_FROM + 41,
+        first=RECOVERING_FROM + 46,
     ),
     fault(
         "the store moves on while shadows are sealed",
@@ -107,14 +107,14 @@ PLANTED_RECOVERY = (
         "journal.py",
         "            entries[-4] += span.count\n",
         "            entries[-4] += 1\n",
-        first=RECOVERING_FROM + 17,
+        first=RECOVERING_FROM + 28,
     ),
     fault(
         "replayed writes change nothing that is read",
         "coordinator.py",
         "        self.changes.note_again(entry.changes, sum(map(len, entry.requests)))\n",
         "        self.changes.note_again([], 0)\n",
-        first=RECOVERING_FROM + 7,
+        first=RECOVERING_FROM + 12,
     ),
     fault(
         "slots begin anew where they began before",
@@ -133,6 +133,7 @@ PLANTED_RECOVERY = (
         "joining.py",
         "will_seal=bool(self.waiting)",
         "will_seal=False",
+        first=RECOVERING_FROM + 5,
     ),
     fault(
         "a restart by plan takes the quorum",
@@ -255,6 +256,20 @@ PLANTED_RECOVERY = (
         first=RECOVERING_FROM + 17,
     ),
     fault(
+        "what came to nothing in a seat goes on there",
+        "../refill.py",
+        "                await self._end(seat)\n                if isinstance",
+        "                seat.retire()\n                if isinstance",
+        first=RECOVERING_FROM + 27,
+    ),
+    fault(
+        "who votes when the cell is lost runs on",
+        "../revival.py",
+        "                self._core.replica_stopped(seat.index, self._shell.now())\n                continue\n",
+        "                continue\n",
+        first=RECOVERING_FROM + 63,
+    ),
+    fault(
         "a lost cell is not tried again",
         "../revival.py",
         "            if not self._is_persistent:\n",
@@ -288,13 +303,20 @@ PLANTED_RECOVERY = (
         "../rebuild.py",
         "                raise feeding.fault\n",
         "                return\n",
-        first=RECOVERING_FROM + 14,
+        first=RECOVERING_FROM + 25,
     ),
     fault(
         "what runs in a failed shadow's domain goes on",
         "../rebuild.py",
         "killing = asyncio.ensure_future(shadow.domain.kill())",
         "killing = asyncio.ensure_future(asyncio.sleep(0))",
+    ),
+    fault(
+        "who gives up a rebuild gives up its shadow's end",
+        "../rebuild.py",
+        "            await asyncio.shield(killing)\n",
+        "            await killing\n",
+        first=RECOVERING_FROM + 8,
     ),
     fault(
         "a failed shadow's first lane stays open",
@@ -329,8 +351,8 @@ PLANTED_RECOVERY = (
     fault(
         "the operator is not told that a rebuild failed",
         "../recovery.py",
-        "        if asked is not None and not asked.done():\n            asked.set_exception(OperatorFault",
-        "        if asked is not None and asked.done():\n            asked.set_exception(OperatorFault",
+        "        if asked is not None and not asked.done():\n            message",
+        "        if asked is not None and asked.done():\n            message",
         first=RECOVERING_FROM + 10,
     ),
     fault(

@@ -80,11 +80,14 @@ class Rebuilding:
         return any(schedule.refusal(seat.index) for seat in self.seats)
 
     def seatless(self) -> list[SimulatedDomain]:
-        """The domains of those who have no seat, but for those that a seat is ending."""
-        known = [domain_of(seat) for seat in self.seats]
-        retiring = [cast(SimulatedDomain, domain) for seat in self.seats for domain in seat.retiring]
-        known += [domain for domain in retiring if domain.is_killed]
-        return [domain for domain in self.domains.all if domain not in known]
+        """The domains of all but those who vote."""
+        roles = self._world.core.roles
+        voting = [domain_of(seat) for seat in self.seats if roles[seat.index] is Role.VOTING]
+        return [domain for domain in self.domains.all if domain not in voting]
+
+    def place_of(self, seat: int) -> SimulatedDomain:
+        """The domain of this seat."""
+        return domain_of(self.seats[seat])
 
     def shadow_of(self, seat: int) -> RecoveringReplica | None:
         """The replica that is prepared for this seat."""

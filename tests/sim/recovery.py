@@ -216,6 +216,8 @@ class RecoveringWorld(World):
         """All could not begin anew. It is tried again, or never."""
         self.seen.add("a revival fails")
         self.is_given_up = not self.fate.is_persistent
+        for invariant in self.invariants:
+            invariant.lost()
 
     def join(self, replica: Replica) -> SimulatedLane:
         """A new replica votes, before any slot is under way."""
@@ -277,8 +279,8 @@ class RecoveringWorld(World):
             super()._delivered(self._keys[seat])
 
     def _turned(self) -> None:
-        for invariant in self.invariants:
-            invariant.turned()
+        for turned in self.watch.turned:
+            turned()
         stage, since = self.core.sweep.stage, self.core.sweep._awaited_since
         if stage is sweep.Stage.LISTING:
             self.seen.add("a database is listed")

@@ -1,5 +1,6 @@
 """The simulator is tested: it catches every planted fault, and the page that says so names them all."""
 
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -25,9 +26,10 @@ def check(fault: Planted) -> None:
     run_unplanted(fault.first + seeds - 1)
 
 
+@pytest.mark.farmed(job=check)
 @pytest.mark.parametrize("fault", PLANTED, ids=lambda fault: fault.name)
-def test_the_simulator_catches(fault: Planted) -> None:
-    check(fault)
+def test_the_simulator_catches(fault: Planted, outcome: Callable[[], None]) -> None:
+    outcome()
 
 
 def test_the_page_names_every_planted_fault() -> None:

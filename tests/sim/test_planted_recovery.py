@@ -1,5 +1,7 @@
 """The simulator is tested: it catches every planted fault of recovery, and the page that says so names them all."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.sim.planted import ROOT, Planted
@@ -7,9 +9,10 @@ from tests.sim.planted_recovery import PLANTED_RECOVERY
 from tests.sim.test_planted import check
 
 
+@pytest.mark.farmed(job=check)
 @pytest.mark.parametrize("fault", PLANTED_RECOVERY, ids=lambda fault: fault.name)
-def test_the_simulator_catches(fault: Planted) -> None:
-    check(fault)
+def test_the_simulator_catches(fault: Planted, outcome: Callable[[], None]) -> None:
+    outcome()
 
 
 def test_the_page_names_every_planted_fault() -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -52,10 +53,15 @@ def run(seed: int) -> RecoveringWorld:
     return world
 
 
-@pytest.mark.parametrize("seeds", batches(), ids=lambda seeds: f"from-{seeds[0]}")
-def test_fresh_seeds_break_no_promise(seeds: list[int]) -> None:
+def run_all(seeds: list[int]) -> None:
     for seed in seeds:
         run(seed)
+
+
+@pytest.mark.farmed(job=run_all)
+@pytest.mark.parametrize("seeds", batches(), ids=lambda seeds: f"from-{seeds[0]}")
+def test_fresh_seeds_break_no_promise(seeds: list[int], outcome: Callable[[], None]) -> None:
+    outcome()
 
 
 def test_a_seed_gives_one_trace_whatever_the_hash_seed_is() -> None:

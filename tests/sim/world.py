@@ -18,7 +18,7 @@ from quorate.trusted.span import Effect, Span
 from quorate.trusted.verdicts import Decision
 from tests.sim.clients import Caller, Guest, Listener, Mover, Rogue
 from tests.sim.errands import ERRANDS_BEGIN, POOL, Errand, Pusher, Question, Scanner, Taker, Waiter
-from tests.sim.invariants import ALL, Invariant, Violation
+from tests.sim.invariants import ALL, Invariant, Violation, Watch
 from tests.sim.ledger import Ledger, NoReply, Slot
 from tests.sim.machine import Machine, store_in_simulation
 from tests.sim.reference import Expectation, Reference
@@ -118,6 +118,7 @@ class World:
         self.shell: SimulatedShell
         self.ledger: Ledger
         self.invariants: list[Invariant]
+        self.watch: Watch
         self._assemble()
         self.callers: list[Caller] = []
         self.listeners: list[Listener] = []
@@ -156,6 +157,7 @@ class World:
         self.shell.on_notices = self._noticed
         self.shell.on_turn = self._turned
         self.invariants = [kind(self) for kind in self.promises()]
+        self.watch = Watch(self.invariants)
 
     @property
     def begins_anew(self) -> bool:
@@ -297,8 +299,8 @@ class World:
         if now < self.latest:
             raise Violation(f"time ran backwards by {self.latest - now} ns")
         self.latest = now
-        for invariant in self.invariants:
-            invariant.admitted()
+        for admitted in self.watch.admitted:
+            admitted()
         conversation = self.reference.conversations.get(client.number)
         if conversation is not None:
             conversation.hears(data, now, self.shell.is_full)
@@ -313,8 +315,8 @@ class World:
         """A span got slots."""
         slots = self.ledger.ordered(span)
         self._unsent.extend(slots)
-        for invariant in self.invariants:
-            invariant.ordered(slots)
+        for ordered in self.watch.ordered:
+            ordered(slots)
 
     def decided(self, decision: Decision) -> None:
         """Slots were decided, or closed."""
@@ -331,8 +333,8 @@ class World:
             slot.is_decided = True
             self._publish(slot)
         self.timeline.note(f"decided {numbers.start}+{decision.count} {decision.data!r} {decision.reason}")
-        for invariant in self.invariants:
-            invariant.decided(decision, slots)
+        for decided in self.watch.decided:
+            decided(decision, slots)
         for number in numbers:
             self._truth_frames.pop(number, None)
 
@@ -359,8 +361,8 @@ class World:
             reply = self.truth.run(self._truth_session, arguments, self.timeline.now // MILLISECOND_NS)
             if reply:
                 frames.append(reply)
-            for invariant in self.invariants:
-                invariant.executed(arguments)
+            for executed in self.watch.executed:
+                executed(arguments)
             if self._unsent and len(frames) == self._unsent[0].frames:
                 slot = self._unsent.popleft()
                 self._truth_frames[slot.number] = b"".join(frames)
@@ -378,8 +380,8 @@ class World:
             self.ledger.heard(seat, data)
 
     def _delivered(self, seat: int) -> None:
-        for invariant in self.invariants:
-            invariant.delivered(seat)
+        for delivered in self.watch.delivered:
+            delivered(seat)
 
     def _noticed(self, notices: list[Notice]) -> None:
         for notice in notices:
@@ -389,8 +391,8 @@ class World:
                 invariant.noticed(notice)
 
     def _turned(self) -> None:
-        for invariant in self.invariants:
-            invariant.turned()
+        for turned in self.watch.turned:
+            turned()
         if self._sleeps:
             self.timeline.after(0, self._sleep)
         self.ledger.forget([seat for seat, role in enumerate(self.core.roles) if role is Role.VOTING])
@@ -400,8 +402,8 @@ class World:
     def answered(self, name: int, expectation: Expectation | None, reply: bytes) -> None:
         """A caller got a reply."""
         self.timeline.note(f"caller {name} is told {reply!r}")
-        for invariant in self.invariants:
-            invariant.answered(name, expectation, reply)
+        for answered in self.watch.answered:
+            answered(name, expectation, reply)
 
     def pushed(self, name: int, due: bytes | None, frame: bytes) -> None:
         """A listener got a push."""

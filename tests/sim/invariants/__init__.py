@@ -2,7 +2,7 @@
 
 from tests.sim.invariants.agreement import Agreement
 from tests.sim.invariants.at_most_once import AtMostOnce
-from tests.sim.invariants.base import Invariant, Violation
+from tests.sim.invariants.base import Invariant, Violation, Watch
 from tests.sim.invariants.bounds import Bounds
 from tests.sim.invariants.checkpoints import Checkpoints
 from tests.sim.invariants.client_order import ClientOrder
@@ -59,4 +59,4 @@ BEYOND: tuple[type[Invariant], ...] = (
 )
 RECOVERING_BEYOND: tuple[type[Invariant], ...] = (Planned, *BEYOND, *HEALING)
 
-__all__ = ["ALL", "RECOVERING", "RECOVERING_BEYOND", "Invariant", "Violation"]
+__all__ = ["ALL", "RECOVERING", "RECOVERING_BEYOND", "Invariant", "Violation", "Watch"]

@@ -1,5 +1,6 @@
 """What every invariant can see of a run. Each overrides what it needs."""
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from quorate.rebuild import Shadow
@@ -80,6 +81,9 @@ class Invariant:
     def left_empty(self, seat: int) -> None:
         """All began anew, but for this seat."""
 
+    def lost(self) -> None:
+        """All could not begin anew: the cell is lost, for now at least."""
+
     def seated(self, lane: int, seat: int) -> None:
         """The shadow of this lane took its seat."""
 
@@ -101,3 +105,20 @@ class Invariant:
     def broken(self, why: str) -> Violation:
         """The error to raise."""
         return Violation(f"{type(self).__name__}: {why}")
+
+
+class Watch:
+    """Who of these looks at what happens most often, in their order: the others need not be asked."""
+
+    def __init__(self, invariants: Sequence[Invariant]) -> None:
+        self.admitted = [each.admitted for each in invariants if _overrides(each, Invariant.admitted)]
+        self.ordered = [each.ordered for each in invariants if _overrides(each, Invariant.ordered)]
+        self.decided = [each.decided for each in invariants if _overrides(each, Invariant.decided)]
+        self.executed = [each.executed for each in invariants if _overrides(each, Invariant.executed)]
+        self.delivered = [each.delivered for each in invariants if _overrides(each, Invariant.delivered)]
+        self.turned = [each.turned for each in invariants if _overrides(each, Invariant.turned)]
+        self.answered = [each.answered for each in invariants if _overrides(each, Invariant.answered)]
+
+
+def _overrides(invariant: Invariant, method: Callable[..., None]) -> bool:
+    return getattr(type(invariant), method.__name__) is not method
