@@ -236,6 +236,7 @@ def test_a_damaged_row_is_named_wherever_it_is_read(path: Path) -> None:
         "INSERT INTO row SELECT 9, key, record, digest FROM row WHERE database = 3",
         "UPDATE row SET database = 4 WHERE database = 3",
         "UPDATE row SET database = -1 WHERE database = 3",
+        "UPDATE row SET database = -1, digest = x'' WHERE database = 3",
         "UPDATE row SET database = 65536 WHERE database = 3",
     ],
 )

@@ -17,15 +17,14 @@ DIGEST_BYTES = 16
 DIGEST_KEY_BYTES = 32
 DIGEST_MODULUS = 1 << (8 * DIGEST_BYTES)
 NAME_BYTES_MAX = 64
-DATABASE_MAX = 0xFFFF
 
 # One key's state: database, key, and its record, canonical bytes that the protocol's state functions understand. A
 # plain tuple, because a store has millions.
 Row = tuple[int, bytes, bytes]
 
 
-# Before the key, so that no two rows are the same bytes: its database and its length.
-_pack_head = struct.Struct("<HI").pack
+# Before the key, so that no two rows are the same bytes: its database, any number that SQLite holds, and its length.
+_pack_head = struct.Struct("<qI").pack
 
 
 class Total(NamedTuple):
@@ -52,9 +51,7 @@ class RowDigest:
         self._seal_copy = blake2b(key=key, digest_size=DIGEST_BYTES, person=b"checkpoint").copy
 
     def of(self, database: int, key: bytes, record: bytes) -> bytes:
-        """The digest of one row; of one that cannot be, whose database is no number of one, nothing."""
-        if not 0 <= database <= DATABASE_MAX:
-            return b""
+        """The digest of one row."""
         digest = self._keyed_copy()
         digest.update(_pack_head(database, len(key)) + key)
         digest.update(record)
