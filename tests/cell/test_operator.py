@@ -179,6 +179,14 @@ def test_a_cell_that_is_stopped_leaves_nothing(cells: MakeCell, number: int) -> 
     assert cell.convictions() == []
 
 
+def test_signals_that_come_again_until_the_very_end_change_nothing(cells: MakeCell) -> None:
+    cell = cells(example("kv", "process")).start()
+    while cell.code is None:
+        cell.send_signal(signal.SIGTERM)
+    assert cell.code == 0
+    cell.assert_nothing_left()
+
+
 @pytest.mark.parametrize("sync", ["off", "always"])
 def test_what_has_a_slot_is_answered_before_the_end(cells: MakeCell, sync: str) -> None:
     """Two replicas are slow, so that the signal comes while a thousand slots are undecided."""

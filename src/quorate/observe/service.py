@@ -61,6 +61,7 @@ UNREADABLE_SHOWN_MAX = 8
 UNDECIDED_LINES_MAX = 20
 # How long such a key is not named in the log again.
 UNREADABLE_SECONDS = 600.0
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STRATEGIES = [strategy.value for strategy in Strategy if strategy is not Strategy.NONE]
 
 _log = structlog.get_logger()
@@ -96,7 +97,7 @@ class Service:
         listener = bind(listen.host, listen.port)
         self._listen = Address(*listener.getsockname()[:2])
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self.cell.stopping.set)
         try:
             self._evidence.start()
@@ -354,3 +355,6 @@ async def _serve(config: Config, progress: Progress, left_out: int) -> int:
         return await Service(config, progress, left_out).run(progress)
     except OSError as error:
         raise OperatorFault(f"the cell cannot run: {error}") from error
+    finally:
+        # Nobody heeds them any more: they must not end a process that is about to end with its own code.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
