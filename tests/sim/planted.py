@@ -126,8 +126,8 @@ PLANTED = (
     ),
     Planted(
         "silence counts from the last word",
-        "vote.py",
-        "return max(self._owed_since(seat), seat.heard_at) +",
+        "patience.py",
+        "return max(_owed_since(seat), seat.heard_at) +",
         "return seat.heard_at +",
         first=7,
     ),
@@ -139,9 +139,9 @@ PLANTED = (
     ),
     Planted(
         "slots are given up too early",
-        "vote.py",
-        "self.awaiting[0].awaited_at + self.limits.decision_ns_max",
-        "self.awaiting[0].awaited_at + self.limits.silence_ns_max // 16",
+        "patience.py",
+        "span.awaited_at + self._limits.decision_ns_max",
+        "span.awaited_at + self._limits.silence_ns_max // 16",
     ),
     Planted(
         "a set in one replica's order",
@@ -261,9 +261,9 @@ PLANTED = (
     ),
     Planted(
         "what is owed is counted in slots alone",
-        "vote.py",
-        "return seat.owed_slots > self.limits.lag_slots_max or seat.owed_bytes > self.limits.lag_bytes_max",
-        "return seat.owed_slots > self.limits.lag_slots_max",
+        "patience.py",
+        "return seat.owed_slots > self._limits.lag_slots_max or seat.owed_bytes > self._limits.lag_bytes_max",
+        "return seat.owed_slots > self._limits.lag_slots_max",
         first=26,
     ),
     Planted(

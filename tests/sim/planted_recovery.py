@@ -104,7 +104,7 @@ PLANTED_RECOVERY = (
     ),
     fault(
         "neighbours in the journal lose a request",
-        "journal.py",
+        "journal_writer.py",
         "            entries[-4] += span.count\n",
         "            entries[-4] += 1\n",
         first=RECOVERING_FROM + 28,
@@ -145,7 +145,7 @@ PLANTED_RECOVERY = (
     fault(
         "what a shadow owes has no bound",
         "vote.py",
-        "                if self._is_beyond(shadow):\n",
+        "                if self.patience.is_beyond(shadow):\n",
         "                if shadow.is_broken:\n",
         first=RECOVERING_FROM + 21,
     ),

@@ -7,12 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.trusted import journal as journal_module
 from quorate.trusted.errors import BrokenInvariant
 from quorate.trusted.journal import (
     ENDED,
     NO_CHECKSUM,
-    RECORD_BYTES_GOAL,
     RECORD_BYTES_MAX,
     TOMBSTONE,
     WRITES,
@@ -26,6 +24,7 @@ from quorate.trusted.journal import (
     mark_of,
     reason_of,
 )
+from quorate.trusted.journal_writer import REASON_BYTES_MAX, RECORD_BYTES_GOAL
 from quorate.trusted.span import Span
 
 KEY = b"a secret of ours"
@@ -179,7 +178,7 @@ def test_neighbours_that_are_buried_for_one_reason_have_one_tombstone() -> None:
 def test_a_long_reason_is_cut() -> None:
     journal = Journal(KEY)
     journal.tombstone(1, "x" * 10_000, now=0)
-    assert reason_of(journal.take()[0]) == "x" * journal_module.REASON_BYTES_MAX
+    assert reason_of(journal.take()[0]) == "x" * REASON_BYTES_MAX
 
 
 def test_a_turn_that_orders_much_makes_several_records() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorate.trusted import journal as journal_module
+from quorate.trusted import journal_writer
 from quorate.trusted.journal import RECORD_BYTES_MAX, Change, Journal, entries_of
 from quorate.trusted.limits import ADDED_BYTES_MAX, ADDITIONS_BYTES_MAX, ORDERED_BYTES_MAX, SECOND_NS, Limits
 from quorate.trusted.protocols.redis.framing import encode_request
@@ -24,10 +24,10 @@ def journaled(**limits: int) -> tuple[Cell, Journal]:
     return cell, journal
 
 
-def taken(journal: Journal) -> list[Change]:
+def taken(journal: Journal, record_bytes_max: int = RECORD_BYTES_MAX) -> list[Change]:
     """What the requests of a turn may change, as the journal has it."""
     records = journal.take()
-    assert all(len(record.data) <= journal_module.RECORD_BYTES_MAX for record in records)
+    assert all(len(record.data) <= record_bytes_max for record in records)
     return [change for record in records for entry in entries_of(record) for change in entry.changes]
 
 
@@ -222,19 +222,19 @@ SAID = st.one_of(REQUESTS, st.lists(REQUESTS, max_size=16).map(lambda requests: 
 @given(st.lists(st.tuples(st.integers(0, 4), SAID, st.booleans(), st.sampled_from([0, 0, 2])), max_size=20))
 def test_whatever_clients_say_each_record_is_short_enough(said: list[tuple[int, bytes, bool, int]]) -> None:
     with (
-        patch.object(journal_module, "RECORD_BYTES_MAX", SMALL_RECORD_BYTES),
-        patch.object(journal_module, "RECORD_BYTES_GOAL", SMALL_BYTES),
+        patch.object(journal_writer, "RECORD_BYTES_MAX", SMALL_RECORD_BYTES),
+        patch.object(journal_writer, "RECORD_BYTES_GOAL", SMALL_BYTES),
     ):
         cell, journal = journaled(**SMALL)
         clients: list[Talker] = [cell.client() for _ in range(5)]
         for index, data, is_there, seconds in said:
             clients[index].sends(data)
-            taken(journal)
+            taken(journal, SMALL_RECORD_BYTES)
             for _ in range(50):
                 if cell.core.vote.awaiting:
                     answer(cell, 9, is_there)
-                    taken(journal)
+                    taken(journal, SMALL_RECORD_BYTES)
             cell.now += seconds * SECOND_NS
         cell.core.woken(cell.now)
-        taken(journal)
+        taken(journal, SMALL_RECORD_BYTES)
         assert not journal._ahead, "what was noted for a span stands beside it"

@@ -394,12 +394,6 @@ def test_garbage_that_came_alone_is_a_fault_when_its_slot_is_closed() -> None:
     assert booth.accused() == [(0, Cause.GARBAGE)]
 
 
-def test_the_shortest_wait_is_the_least_of_all() -> None:
-    booth = Booth(throttle_ns_max=3, silence_ns_max=5, attention_ns_max=4)
-    assert booth.vote.wait_ns_min(10) == 3
-    assert booth.vote.wait_ns_min(2) == 2
-
-
 def test_an_owed_oversized_reply_is_skipped_before_the_next_is_compared() -> None:
     booth = Booth(**SMALL)
     booth.asks(b"GET big", b"GET a")

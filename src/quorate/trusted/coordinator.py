@@ -78,7 +78,7 @@ class Coordinator:
         self._attended_at = self._looked_at = 0
         # Looked at whenever anything comes: an attribute of our own is found faster than one of `limits`.
         self._attention_ns_max = limits.attention_ns_max
-        self._wait_ns_min = self.vote.wait_ns_min(limits.attention_ns_max // 2)
+        self._wait_ns_min = self.vote.patience.wait_ns_min(limits.attention_ns_max // 2)
 
     # Clients.
 

@@ -7,7 +7,8 @@ decided, however many replies it holds. Only where no f+1 streams agree, or repl
 one slot is decided at a time by its ballot. What a seat owes is compared when it comes, by whole segments, and frame by
 frame at the first difference. So each byte is compared once and framed once, and the slowest seat is never waited for.
 
-This file knows neither clients nor what follows from a verdict: it reports decisions, dissents and faults.
+This file knows neither clients nor what follows from a verdict: it reports decisions, dissents and faults. How much a
+seat may owe, and for how long, is in `patience.py`.
 """
 
 from collections import deque
@@ -15,6 +16,7 @@ from collections import deque
 from .errors import invariant
 from .limits import Limits
 from .messages import Cause
+from .patience import Patience
 from .protocol import Protocol
 from .quorum import is_split, votes_needed
 from .seat import OVERSIZED, Seat, Segment
@@ -29,6 +31,7 @@ class Vote:
         self.f = f
         self.protocol = protocol
         self.limits = limits
+        self.patience = Patience(limits)
         self.seats = [Seat(index, protocol.scanner()) for index in range(seats)]
         # Replicas that are prepared for a seat: what they say is compared, never counted.
         self.shadows: list[Seat] = []
@@ -155,7 +158,7 @@ class Vote:
         for shadow in self.shadows:
             if segment.first >= shadow.begins_at and not shadow.is_broken:
                 shadow.owe(segment)
-                if self._is_beyond(shadow):
+                if self.patience.is_beyond(shadow):
                     self._fault(shadow, Cause.LAG)
 
     # Deciding at the frontier.
@@ -301,7 +304,7 @@ class Vote:
             elif seat.is_voting:
                 seat.owe(segment)
                 # Nobody is judged for what was not decided, but what is kept for a replica has a bound all the same.
-                if self._is_beyond(seat):
+                if self.patience.is_beyond(seat):
                     self._fault(seat, Cause.BACKLOG)
         if self.shadows:
             self._follow(segment)
@@ -317,7 +320,7 @@ class Vote:
 
     def _owe(self, seat: Seat, segment: Segment) -> None:
         seat.owe(segment)
-        if not seat.throttles_since and self._is_beyond(seat):
+        if not seat.throttles_since and self.patience.is_beyond(seat):
             seat.throttles_since = segment.decided_at
 
     def _take_reply(self, seat: Seat) -> None:
@@ -356,7 +359,7 @@ class Vote:
                     continue
             if not self._compare_one(seat, segment):
                 break
-        if seat.throttles_since and not self._lags(seat):
+        if seat.throttles_since and not self.patience.lags(seat):
             seat.throttles_since = 0
 
     def _compare_one(self, seat: Seat, segment: Segment) -> bool:
@@ -417,12 +420,12 @@ class Vote:
 
         Where nothing can be decided without everybody, nobody is left behind, and holding back would help nobody.
         """
-        if not any(seat.oldest is not None and self._lags(seat) for seat in self.seats):
+        if not any(seat.oldest is not None and self.patience.lags(seat) for seat in self.seats):
             return False
         if self.voters() <= votes_needed(self.f):
             return False
         for seat in self.seats:
-            if seat.oldest is not None and self._lags(seat):
+            if seat.oldest is not None and self.patience.lags(seat):
                 seat.throttles_since = seat.throttles_since or now - self.missed_ns
         return True
 
@@ -433,59 +436,28 @@ class Vote:
             return False
         if len(seat.buffer) > self.limits.reply_bytes_max:
             return True
-        return any(other.owed_slots and self._is_beyond(other) for other in self.seats)
+        return any(other.owed_slots and self.patience.is_beyond(other) for other in self.seats)
 
     def next_deadline(self) -> int:
         """When silence or lateness must next be judged (ns), or 0."""
-        deadline = self._decision_due() if self.awaiting else 0
+        deadline = self.patience.decision_due(self.awaiting[0]) if self.awaiting else 0
         for seat in (*self.seats, *self.shadows):
-            due = self._patience(seat)
+            due = self.patience.due(seat)
             if due:
                 deadline = min(deadline, due) if deadline else due
         return deadline + self.missed_ns if deadline else 0
 
-    def wait_ns_min(self, most: int) -> int:
-        """How long every wait takes at least, but not over `most` (ns): no deadline lies nearer when it is set."""
-        limits = self.limits
-        return min(most, limits.throttle_ns_max, limits.silence_ns_max, limits.lag_ns_max, limits.decision_ns_max)
-
     def expire(self, now: int) -> None:
         """Judge who was silent or late for too long, and close slots that wait for too long."""
         now -= self.missed_ns
-        while self.awaiting and now >= self._decision_due():
+        while self.awaiting and now >= self.patience.decision_due(self.awaiting[0]):
             self._close_slot(self.awaiting[0], "unanswered", now)
         self._compare_owed()
         for seat in (*self.seats, *self.shadows):
-            due = self._patience(seat)
+            due = self.patience.due(seat)
             if due and now >= due:
-                self._report(seat, Cause.MUTE if now >= self._silence_due(seat) else Cause.LAG)
+                self._report(seat, self.patience.cause(seat, now))
         self._advance(now)
-
-    def _decision_due(self) -> int:
-        return self.awaiting[0].awaited_at + self.limits.decision_ns_max
-
-    def _patience(self, seat: Seat) -> int:
-        """When the silence or the lag of a seat that owes decided slots has lasted too long; 0 if it owes none."""
-        if seat.oldest is None or seat.is_broken or seat.is_held:
-            return 0
-        due = min(self._silence_due(seat), self._owed_since(seat) + self.limits.lag_ns_max)
-        if seat.throttles_since:
-            due = min(due, max(seat.throttles_since, seat.excused_at) + self.limits.throttle_ns_max)
-        return due
-
-    def _is_beyond(self, seat: Seat) -> bool:
-        return seat.owed_slots > self.limits.lag_slots_max or seat.owed_bytes > self.limits.lag_bytes_max
-
-    def _lags(self, seat: Seat) -> bool:
-        limits = self.limits
-        return seat.owed_slots * 2 > limits.lag_slots_max or seat.owed_bytes * 2 > limits.lag_bytes_max
-
-    def _silence_due(self, seat: Seat) -> int:
-        return max(self._owed_since(seat), seat.heard_at) + self.limits.silence_ns_max
-
-    def _owed_since(self, seat: Seat) -> int:
-        decided_at = seat.oldest.decided_at if seat.oldest is not None else 0
-        return max(decided_at, seat.excused_at)
 
 
 def _are_equal(seats: list[Seat]) -> bool:

@@ -111,3 +111,10 @@ def test_what_only_the_whole_can_do_is_left_to_it() -> None:
         dialect.resume(session, b"", 0, [])
     with pytest.raises(NotImplementedError):
         dialect.touched(0, [], 0, [])
+    call = call_of(session, [b"SET", b"k", b"v"])
+    with pytest.raises(NotImplementedError):
+        dialect.wrote(0, call, [])
+    with pytest.raises(NotImplementedError):
+        dialect.reap(0, [])
+    with pytest.raises(NotImplementedError):
+        dialect.compile_queued(call, [])

@@ -482,7 +482,7 @@ def test_nothing_is_kept_of_who_left() -> None:
     client.says("SUBSCRIBE a", "UNSUBSCRIBE", "WATCH k", "MULTI", "GET k")
     client.leaves()
     protocol = talk.protocol
-    assert (protocol.sessions, len(protocol.watchers), protocol._transaction_bytes) == ({}, 0, 0)
+    assert (protocol.sessions, len(protocol.watchers), protocol.transactions._bytes) == ({}, 0, 0)
 
 
 # What cannot be.
@@ -497,4 +497,4 @@ def test_what_is_queued_must_have_an_answer() -> None:
     call = session.transaction.queued[0]
     call.command = talk.protocol._table[b"subscribe"]
     with pytest.raises(BrokenInvariant):
-        talk.protocol._compile_queued(call, [])
+        talk.protocol.compile_queued(call, [])

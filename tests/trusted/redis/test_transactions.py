@@ -179,7 +179,7 @@ def test_a_queue_can_be_dropped(talk: Conversation, client: Talker, end: str) ->
     client.says("MULTI", "SET k v", end, "EXEC")
     assert client.hears().endswith(b"-ERR EXEC without MULTI\r\n")
     assert talk.waiting() == []
-    assert talk.protocol._transaction_bytes == 0
+    assert talk.protocol.transactions._bytes == 0
 
 
 @pytest.mark.parametrize(

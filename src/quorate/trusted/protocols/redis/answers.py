@@ -55,6 +55,9 @@ def _quit(dialect: Dialect, call: Call, effects: list[Effect]) -> None:
 
 def _reset(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
     session = call.session
+    dialect.transactions.drop(session)
+    dialect.watchers.forget(session)
+    dialect.switchboard.end(session)
     dialect.switchboard.speak(session, 2)
     session.database = 0
     session.name = b""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .cursors import Cursors
     from .deadlines import Deadlines
     from .pubsub import Switchboard
+    from .transactions import Transactions, Watchers
 
 
 class Treatment(Enum):
@@ -218,6 +219,9 @@ class Dialect(Protocol):
     parking: "Parking"
     cursors: "Cursors"
     switchboard: "Switchboard"
+    transactions: "Transactions"
+    watchers: "Watchers"
+    is_journal_full: bool
 
     def __init__(self, limits: Limits, settings: Settings, seed: bytes) -> None:
         self.limits = limits
@@ -251,6 +255,18 @@ class Dialect(Protocol):
 
     def touched(self, database: int, keys: list[bytes], now: int, effects: list[Effect]) -> None:
         """A write that may change `keys` was appended to `effects`: mark watchers, serve who is parked on them."""
+        raise NotImplementedError
+
+    def wrote(self, database: int, call: Call, effects: list[Effect]) -> None:
+        """The write `call`, of a client's in `database`, was appended to `effects`: note what it may change."""
+        raise NotImplementedError
+
+    def reap(self, now: int, effects: list[Effect]) -> None:
+        """Delete the keys whose deadline has passed, behind what is in `effects`."""
+        raise NotImplementedError
+
+    def compile_queued(self, call: Call, effects: list[Effect]) -> Compiled:
+        """What a call that waited for EXEC becomes, as a part of the transaction's slot."""
         raise NotImplementedError
 
     def answer(self, session: Session, data: bytes, effects: list[Effect]) -> None:

@@ -7,7 +7,7 @@
     here       answered by the coordinator
     refused    an error that names the reason
 
-MULTI queues calls of the first three kinds; EXEC orders them as one slot.
+MULTI queues calls of the first three kinds; EXEC orders them as one slot (`transactions.py`).
 """
 
 from ...changes import UNKNOWN
@@ -17,7 +17,7 @@ from ...limits import Limits
 from ...protocol import Scanner
 from ...span import Answer, Close, Continue, Effect, Span
 from . import expiry, scripting, streams
-from .allow_list import BEFORE_AUTH, NO_ROOM, NO_ROOM_TO_REAP, SUBSCRIBING, check, look_up, shown_name
+from .allow_list import BEFORE_AUTH, NO_ROOM_TO_REAP, SUBSCRIBING, check, look_up, shown_name
 from .base import (
     Call,
     Command,
@@ -36,16 +36,14 @@ from .order_free import Unordered
 from .pubsub import Switchboard
 from .scores import may_hold_minus_zero, without_minus_zero
 from .serving import COMPILERS, PLANNERS, RESPONDERS
-from .session import Session, Transaction
+from .session import Session
 from .state_slots import StatefulDialect
 from .table import commands
-from .transactions import EXECABORT, PLACEHOLDER, Fixed, Watchers, compile_transaction, enqueue
+from .transactions import PLACEHOLDER, Fixed, Transactions, Watchers, abort
 from .unserved import restrict
-from .values import EMPTY_ARRAY, OK, QUEUED, error, null_array
+from .values import OK, QUEUED, error
 from .written import note_written, written_keys
 
-EXEC_ALONE = error("ERR EXEC without MULTI")
-EXECABORT_FOR = b"-EXECABORT Transaction discarded because of: "
 SKIP_REPLY = encode_request([b"CLIENT", b"REPLY", b"SKIP"])
 
 # What inside MULTI is done at once, and what is refused there.
@@ -62,6 +60,7 @@ class RedisProtocol(StatefulDialect):
         self.parking = Parking(limits)
         self.cursors = Cursors(limits)
         self.switchboard = Switchboard(limits)
+        self.transactions = Transactions(limits)
         self.watchers = Watchers(limits)
         self.is_memory_full = False
         self.is_journal_full = False
@@ -71,7 +70,6 @@ class RedisProtocol(StatefulDialect):
         self._table = commands()
         restrict(self._table, settings)
         self._incomplete_bytes = 0
-        self._transaction_bytes = 0
 
     # Lanes.
 
@@ -127,7 +125,7 @@ class RedisProtocol(StatefulDialect):
     def left(self, client: Client, now: int) -> None:
         """A client went: nothing is kept for it."""
         session = self._session(client)
-        self._drop_transaction(session)
+        self.transactions.drop(session)
         self.watchers.forget(session)
         self.parking.left(session)
         self.switchboard.left(session)
@@ -139,7 +137,7 @@ class RedisProtocol(StatefulDialect):
         """A client's bytes became requests, and those effects, in order."""
         session = self._session(client)
         effects: list[Effect] = []
-        self._reap(now, effects)
+        self.reap(now, effects)
         fault = b""
         try:
             requests = session.framer.feed(data)
@@ -234,7 +232,7 @@ class RedisProtocol(StatefulDialect):
                 raise Refusal(NO_ROOM_TO_REAP)
             call = Call(session, command, request.arguments, request.raw, now)
             if session.transaction is not None and command.name not in UNQUEUED:
-                self._queue(session, call, effects)
+                self._queue(call, effects)
             else:
                 self._serve(call, effects)
         except Refusal as refusal:
@@ -245,25 +243,35 @@ class RedisProtocol(StatefulDialect):
         """A transaction with a refused request is broken; one whose EXEC is refused is over."""
         answer = refusal.answer
         if command is not None and command.name == "exec":
-            self._drop_transaction(session)
-            self.watchers.forget(session)
-            answer = EXECABORT_FOR + answer[1:].removeprefix(b"ERR ")
+            answer = abort(self, session, answer)
         elif session.transaction is not None:
             session.transaction.is_broken = True
         self.answer(session, answer, effects)
 
+    def _queue(self, call: Call, effects: list[Effect]) -> None:
+        """A request after MULTI waits for EXEC, where that can make it a part of one slot."""
+        name = call.command.name
+        if name in NOT_IN_TRANSACTION:
+            raise Refusal(f"ERR quorate refuses {shown_name(name)} inside MULTI: its answer does not fit into EXEC's")
+        if call.command.treatment is Treatment.PLANNED and name not in COMPILERS:
+            raise Refusal(f"ERR quorate refuses {shown_name(name)} inside MULTI: it takes more than one slot")
+        self.transactions.queue(call)
+        self.answer(call.session, QUEUED, effects)
+
     def _serve(self, call: Call, effects: list[Effect]) -> None:
         treatment = call.command.treatment
         if treatment is Treatment.HERE:
-            self._respond(call, effects)
+            answer = RESPONDERS[call.command.name](self, call, effects)
+            if answer is not None:
+                self.answer(call.session, answer, effects)
         elif treatment is Treatment.PLANNED or (call.command.name in PLANNERS and streams.needs_plan(call)):
             PLANNERS[call.command.name](self, call, effects)
         else:
             compiled = self._compile(call)
             self._order(call.session, compiled, call.command.is_write, effects)
             if call.command.is_write:
-                self._wrote(call.session.database, call, effects)
-                self._reap(call.now, effects)
+                self.wrote(call.session.database, call, effects)
+                self.reap(call.now, effects)
 
     def _compile(self, call: Call) -> Compiled:
         command = call.command
@@ -276,6 +284,21 @@ class RedisProtocol(StatefulDialect):
         compiled = COMPILERS[command.name](self, call)
         check_known(call, compiled.raw)
         return compiled
+
+    def compile_queued(self, call: Call, effects: list[Effect]) -> Compiled:
+        """One queued call, at EXEC. A refusal now is its own result: the others run, as with an error in Redis."""
+        if call.command.name == "unwatch":
+            # EXEC has forgotten all marks already.
+            return Compiled(PLACEHOLDER, Fixed(OK))
+        try:
+            if call.command.treatment is not Treatment.HERE:
+                return self._compile(call)
+            answer = RESPONDERS[call.command.name](self, call, effects)
+        except Refusal as refusal:
+            return Compiled(PLACEHOLDER, Fixed(refusal.answer))
+        invariant(answer is not None, "what is queued in a transaction has one answer")
+        raw = call.raw if call.command.name == "select" else PLACEHOLDER
+        return Compiled(raw, Fixed(answer or b""))
 
     def _order(self, session: Session, compiled: Compiled, is_write: bool, effects: list[Effect]) -> Span:
         owner = None if session.is_silent else session.client
@@ -297,7 +320,7 @@ class RedisProtocol(StatefulDialect):
         for key in keys:
             self.parking.wake(self, database, key, now, effects)
 
-    def _wrote(self, database: int, call: Call, effects: list[Effect]) -> None:
+    def wrote(self, database: int, call: Call, effects: list[Effect]) -> None:
         """A write of a client's was appended to `effects`."""
         note_written(self.changes, database, call.command, call.arguments, len(call.raw))
         if self.watchers or self.parking:
@@ -313,7 +336,8 @@ class RedisProtocol(StatefulDialect):
         else:
             self._touch(database, keys, now, effects)
 
-    def _reap(self, now: int, effects: list[Effect]) -> None:
+    def reap(self, now: int, effects: list[Effect]) -> None:
+        """Keys whose deadline has passed are deleted, behind what is in `effects`."""
         if self._is_reap_due(now) and not self.is_journal_spent:
             effects.extend(expiry.reap_spans(self, now))
 
@@ -341,134 +365,16 @@ class RedisProtocol(StatefulDialect):
         """A slot with a transform was decided."""
         transform = span.form
         assert isinstance(transform, Transform)
-        self._reap(now, effects)
+        self.reap(now, effects)
         return transform.tell(reply, self, now, effects)
 
     def abandon(self, span: Span, slot: int, reason: str, now: int, effects: list[Effect]) -> bytes:
         """A slot was closed without a decision."""
         answer = error(f"NOQUORUM slot {slot} was not decided: {reason}")
-        self._reap(now, effects)
+        self.reap(now, effects)
         if isinstance(span.form, Transform):
             span.form.failed(answer, self, now, effects)
         return answer
-
-    # Transactions.
-
-    def _queue(self, session: Session, call: Call, effects: list[Effect]) -> None:
-        name = call.command.name
-        treatment = call.command.treatment
-        if name in NOT_IN_TRANSACTION:
-            raise Refusal(f"ERR quorate refuses {shown_name(name)} inside MULTI: its answer does not fit into EXEC's")
-        if treatment is Treatment.PLANNED and name not in COMPILERS:
-            raise Refusal(f"ERR quorate refuses {shown_name(name)} inside MULTI: it takes more than one slot")
-        if self._transaction_bytes + len(call.raw) > self.limits.transactions_bytes_max:
-            raise Refusal("ERR quorate: all transactions together are over the limit")
-        enqueue(session, call, self.limits.transaction_requests_max, self.limits.transaction_bytes_max)
-        self._transaction_bytes += len(call.raw)
-        self.answer(session, QUEUED, effects)
-
-    def _drop_transaction(self, session: Session) -> None:
-        if session.transaction is not None:
-            self._transaction_bytes -= session.transaction.size
-            session.transaction = None
-
-    def _respond(self, call: Call, effects: list[Effect]) -> None:
-        session = call.session
-        name = call.command.name
-        if name == "exec":
-            self._exec(call, effects)
-        elif name == "multi":
-            if session.transaction is not None:
-                self.answer(session, error("ERR MULTI calls can not be nested"), effects)
-            else:
-                session.transaction = Transaction()
-                self.answer(session, OK, effects)
-        elif name == "discard":
-            if session.transaction is None:
-                raise Refusal("ERR DISCARD without MULTI")
-            self._drop_transaction(session)
-            self.watchers.forget(session)
-            self.answer(session, OK, effects)
-        elif name == "watch":
-            if session.transaction is not None:
-                self.answer(session, error("ERR WATCH inside MULTI is not allowed"), effects)
-            else:
-                self.watchers.watch(session, call.arguments[1:])
-                self.answer(session, OK, effects)
-        elif name == "unwatch":
-            self.watchers.forget(session)
-            self.answer(session, OK, effects)
-        else:
-            self._respond_other(call, effects)
-
-    def _respond_other(self, call: Call, effects: list[Effect]) -> None:
-        session = call.session
-        if call.command.name == "reset":
-            self._reset(session)
-        answer = RESPONDERS[call.command.name](self, call, effects)
-        if answer is not None:
-            self.answer(session, answer, effects)
-
-    def _reset(self, session: Session) -> None:
-        self._drop_transaction(session)
-        self.watchers.forget(session)
-        self.switchboard.end(session)
-
-    def _exec(self, call: Call, effects: list[Effect]) -> None:
-        session = call.session
-        transaction = session.transaction
-        if transaction is None:
-            self.answer(session, EXEC_ALONE, effects)
-            return
-        is_dirty = session.is_dirty
-        self._drop_transaction(session)
-        self.watchers.forget(session)
-        if transaction.is_broken:
-            self.answer(session, EXECABORT, effects)
-        elif is_dirty:
-            self.answer(session, null_array(session.protocol), effects)
-        elif not transaction.queued:
-            self.answer(session, EMPTY_ARRAY, effects)
-        elif self.is_journal_full and any(queued.command.is_write for queued in transaction.queued):
-            self.answer(session, Refusal(NO_ROOM).answer, effects)
-        else:
-            self._order_transaction(session, transaction.queued, call.now, effects)
-
-    def _order_transaction(self, session: Session, queued: list[Call], now: int, effects: list[Effect]) -> None:
-        home = session.database
-        mode = session.mode
-        compiled: list[Compiled] = []
-        written: list[tuple[int, Call]] = []
-        for call in queued:
-            call.now = now
-            call.in_transaction = True
-            compiled.append(self._compile_queued(call, effects))
-            if call.command.is_write:
-                written.append((session.database, call))
-        way_home = encode_request([b"SELECT", b"%d" % home]) if session.database != home else None
-        raw, transform = compile_transaction(compiled, way_home)
-        owner = None if session.is_silent else session.client
-        span = Span(owner, [raw], mode, bool(written), transform)
-        span.frames = transform.frames
-        effects.append(span)
-        for database, call in written:
-            self._wrote(database, call, effects)
-        self._reap(now, effects)
-
-    def _compile_queued(self, call: Call, effects: list[Effect]) -> Compiled:
-        """One queued call, at EXEC. A refusal now is its own result: the others run, as with an error in Redis."""
-        if call.command.name == "unwatch":
-            # EXEC has forgotten all marks already.
-            return Compiled(PLACEHOLDER, Fixed(OK))
-        try:
-            if call.command.treatment is not Treatment.HERE:
-                return self._compile(call)
-            answer = RESPONDERS[call.command.name](self, call, effects)
-        except Refusal as refusal:
-            return Compiled(PLACEHOLDER, Fixed(refusal.answer))
-        invariant(answer is not None, "what is queued in a transaction has one answer")
-        raw = call.raw if call.command.name == "select" else PLACEHOLDER
-        return Compiled(raw, Fixed(answer or b""))
 
     # Time.
 
@@ -481,7 +387,7 @@ class RedisProtocol(StatefulDialect):
     def woken(self, now: int, lost: str = "") -> list[Effect]:
         """Expire keys, waits and cursors."""
         effects: list[Effect] = []
-        self._reap(now, effects)
+        self.reap(now, effects)
         self.parking.expire(self, now, effects, lost)
         self.cursors.expire(now)
         return effects

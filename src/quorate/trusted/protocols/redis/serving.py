@@ -2,7 +2,20 @@
 
 from typing import Final
 
-from . import answers, blocking, cursors, expiry, lexical_ranges, pubsub, sampling, scores, scripting, sorting, streams
+from . import (
+    answers,
+    blocking,
+    cursors,
+    expiry,
+    lexical_ranges,
+    pubsub,
+    sampling,
+    scores,
+    scripting,
+    sorting,
+    streams,
+    transactions,
+)
 from .base import Compiler, Planner, Responder
 
 COMPILERS: Final[dict[str, Compiler]] = {
@@ -22,4 +35,9 @@ PLANNERS: Final[dict[str, Planner]] = {
     **sampling.PLANNERS,
     **streams.PLANNERS,
 }
-RESPONDERS: Final[dict[str, Responder]] = {**answers.RESPONDERS, **pubsub.RESPONDERS, **scripting.RESPONDERS}
+RESPONDERS: Final[dict[str, Responder]] = {
+    **answers.RESPONDERS,
+    **pubsub.RESPONDERS,
+    **scripting.RESPONDERS,
+    **transactions.RESPONDERS,
+}

@@ -6,13 +6,16 @@ keys: any write ordered after it that may change a watched key makes EXEC answer
 
 from ...errors import invariant
 from ...limits import Limits
-from ...span import Effect
-from .base import Call, Compiled, Dialect, Refusal, Transform
+from ...span import Effect, Span
+from .allow_list import NO_ROOM
+from .base import Call, Compiled, Dialect, Refusal, Responder, Transform
 from .framing import encode_request
 from .session import Session, Transaction
-from .values import array, elements, is_error, value_end
+from .values import EMPTY_ARRAY, OK, array, elements, error, is_error, null_array, value_end
 
+EXEC_ALONE = error("ERR EXEC without MULTI")
 EXECABORT = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
+EXECABORT_FOR = b"-EXECABORT Transaction discarded because of: "
 _MULTI = encode_request([b"MULTI"])
 _EXEC = encode_request([b"EXEC"])
 
@@ -156,19 +159,126 @@ class Watchers:
                 session.is_dirty = True
 
 
-def enqueue(session: Session, call: Call, requests_max: int, bytes_max: int) -> None:
-    """Queue a checked request of a transaction. Raises `Refusal` past the limits."""
-    transaction = session.transaction or Transaction()
-    if len(transaction.queued) >= requests_max or transaction.size + len(call.raw) > bytes_max:
-        raise Refusal("ERR quorate: the transaction is over the limit")
-    transaction.queued.append(call)
-    transaction.size += len(call.raw)
+class Transactions:
+    """The queues of all connections that have said MULTI, and what they hold together."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._bytes = 0
+
+    def queue(self, call: Call) -> None:
+        """Queue a checked request. Raises `Refusal` past the limits."""
+        limits = self._limits
+        transaction = call.session.transaction
+        assert transaction is not None
+        size = len(call.raw)
+        if self._bytes + size > limits.transactions_bytes_max:
+            raise Refusal("ERR quorate: all transactions together are over the limit")
+        is_full = len(transaction.queued) >= limits.transaction_requests_max
+        if is_full or transaction.size + size > limits.transaction_bytes_max:
+            raise Refusal("ERR quorate: the transaction is over the limit")
+        transaction.queued.append(call)
+        transaction.size += size
+        self._bytes += size
+
+    def drop(self, session: Session) -> None:
+        """`session` is in no transaction any more."""
+        if session.transaction is not None:
+            self._bytes -= session.transaction.size
+            session.transaction = None
 
 
-def compile_transaction(compiled: list[Compiled], home: bytes | None) -> tuple[bytes, Execution]:
+def abort(dialect: Dialect, session: Session, answer: bytes) -> bytes:
+    """The EXEC of `session` was refused with `answer`: what it queued is gone. Returns what it is told."""
+    dialect.transactions.drop(session)
+    dialect.watchers.forget(session)
+    return EXECABORT_FOR + answer[1:].removeprefix(b"ERR ")
+
+
+def _multi(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    if call.session.transaction is not None:
+        # No refusal, which would break the transaction.
+        return error("ERR MULTI calls can not be nested")
+    call.session.transaction = Transaction()
+    return OK
+
+
+def _discard(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    if call.session.transaction is None:
+        raise Refusal("ERR DISCARD without MULTI")
+    dialect.transactions.drop(call.session)
+    dialect.watchers.forget(call.session)
+    return OK
+
+
+def _watch(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    if call.session.transaction is not None:
+        return error("ERR WATCH inside MULTI is not allowed")
+    dialect.watchers.watch(call.session, call.arguments[1:])
+    return OK
+
+
+def _unwatch(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes:
+    dialect.watchers.forget(call.session)
+    return OK
+
+
+def _exec(dialect: Dialect, call: Call, effects: list[Effect]) -> bytes | None:
+    session = call.session
+    transaction = session.transaction
+    if transaction is None:
+        return EXEC_ALONE
+    is_dirty = session.is_dirty
+    dialect.transactions.drop(session)
+    dialect.watchers.forget(session)
+    if transaction.is_broken:
+        return EXECABORT
+    if is_dirty:
+        return null_array(session.protocol)
+    if not transaction.queued:
+        return EMPTY_ARRAY
+    if dialect.is_journal_full and any(queued.command.is_write for queued in transaction.queued):
+        return Refusal(NO_ROOM).answer
+    _order(dialect, session, transaction.queued, call.now, effects)
+    return None
+
+
+def _order(dialect: Dialect, session: Session, queued: list[Call], now: int, effects: list[Effect]) -> None:
+    """All of `queued` become one slot. SELECT among them moves the session while they are compiled."""
+    home = session.database
+    mode = session.mode
+    compiled: list[Compiled] = []
+    written: list[tuple[int, Call]] = []
+    for call in queued:
+        call.now = now
+        call.in_transaction = True
+        compiled.append(dialect.compile_queued(call, effects))
+        if call.command.is_write:
+            written.append((session.database, call))
+    way_home = encode_request([b"SELECT", b"%d" % home]) if session.database != home else None
+    raw, transform = _in_one_piece(compiled, way_home)
+    owner = None if session.is_silent else session.client
+    span = Span(owner, [raw], mode, bool(written), transform)
+    span.frames = transform.frames
+    effects.append(span)
+    for database, call in written:
+        dialect.wrote(database, call, effects)
+    dialect.reap(now, effects)
+
+
+def _in_one_piece(compiled: list[Compiled], home: bytes | None) -> tuple[bytes, Execution]:
     """One slot's bytes for all of `compiled`; `home` leads the lane back to the database that it came from."""
     parts = [_MULTI, *[one.raw for one in compiled]]
     if home is not None:
         parts.append(home)
     parts.append(_EXEC)
     return b"".join(parts), Execution(compiled, 0 if home is None else 1)
+
+
+RESPONDERS: dict[str, Responder] = {
+    "discard": _discard,
+    "exec": _exec,
+    "multi": _multi,
+    "unwatch": _unwatch,
+    "watch": _watch,
+}
