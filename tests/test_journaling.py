@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +13,8 @@ from unittest.mock import patch
 
 import pytest
 
-from quorate.facts import JournalLost, RevivalEnded
+from quorate.facts import JournalLost, JournalMissing, RevivalEnded
+from quorate.state.anchor import NO_ANCHOR
 from quorate.state.journal_disk import Disk
 from quorate.state.journal_file import JournalFile
 from quorate.trusted.journal import JournalFault
@@ -101,10 +103,13 @@ def test_with_sync_off_a_cell_goes_on_without_its_journal() -> None:
     async def scene(directory: Path) -> None:
         async with staged(journaled("off"), directory) as stage:
             await stage.ask("SET", "key", "value")
+            anchor = stage.cell.journaling.anchor()
             with failing("write"):
                 assert await stage.ask("SET", "key", "again") == b"OK"
             assert len(stage.told(JournalLost)) == 1
             assert stage.cell.journaling.file is None
+            # Checkpoints go on, and tell of the journal as it is.
+            assert stage.cell.journaling.anchor()[:4] == anchor[:4] != NO_ANCHOR[:4]
             assert await stage.ask("SET", "key", "once more") == b"OK"
             assert not stage.cell.stopping.is_set()
             await stage.cell.recover(["b"], None, lambda replica, stage, share: None)
@@ -231,5 +236,181 @@ def test_checkpoints_cut_the_journal_off() -> None:
             with patch.object(JournalFile, "truncate") as truncate:
                 slot = await stage.cell.keeping.checkpoint(is_urgent=True)
             truncate.assert_called_with(slot)
+
+    play(scene)
+
+
+# The store and the journal beside it.
+
+
+async def left(directory: Path, *values: str) -> Path:
+    """A cell that wrote these, had a checkpoint made after each, wrote once more and was stopped; what it keeps."""
+    async with staged(journaled("always"), directory) as stage:
+        for value in values:
+            await stage.ask("SET", "key", value)
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+        await stage.ask("INCR", "starts")
+    return directory / "state" / "durable"
+
+
+def store_files(durable: Path) -> list[Path]:
+    """All of a state store."""
+    return list(durable.glob("checkpoint.sqlite3*"))
+
+
+def copy_store(durable: Path, to: Path) -> None:
+    """Put this state store in place of another."""
+    for path in store_files(to):
+        path.unlink()
+    for path in store_files(durable):
+        shutil.copy(path, to)
+
+
+def copy_journal(durable: Path, to: Path) -> None:
+    """Put this journal in place of another."""
+    shutil.rmtree(to / "journal")
+    shutil.copytree(durable / "journal", to / "journal")
+
+
+async def refused(directory: Path, said: str, hint: str) -> None:
+    """The cell does not start, and says why."""
+    with pytest.raises(JournalFault, match=said) as caught:
+        async with staged(journaled("always"), directory):
+            pass
+    assert hint in caught.value.hint
+
+
+async def holds(directory: Path, value: bytes, starts: bytes | None) -> None:
+    """The cell starts, with this."""
+    async with staged(journaled("always"), directory) as stage:
+        assert await stage.ask("GET", "key") == value
+        assert await stage.ask("GET", "starts") == starts
+        await stage.agreed()
+
+
+def test_the_store_of_one_cell_and_the_journal_of_another_are_not_joined() -> None:
+    """They are of the same name, and the journal reaches back far enough. What the hint says does help."""
+
+    async def scene(directory: Path) -> None:
+        for name in ("ours", "theirs"):
+            (directory / name).mkdir()
+        ours, theirs = await left(directory / "ours", "our"), await left(directory / "theirs", "their", "their last")
+        shutil.copytree(ours, directory / "copy")
+        copy_store(theirs, ours)
+        await refused(directory / "ours", "do not belong together", "restore state store and journal from one copy")
+        shutil.rmtree(ours)
+        shutil.copytree(directory / "copy", ours)
+        await holds(directory / "ours", b"our", b"1")
+        copy_journal(directory / "copy", theirs)
+        await refused(directory / "theirs", "do not belong together", "or move the journal away")
+        (theirs / "journal").rename(directory / "aside")
+        await holds(directory / "theirs", b"their last", None)
+        await holds(directory / "theirs", b"their last", None)
+
+    play(scene)
+
+
+def test_two_copies_of_one_cell_that_both_went_on_are_not_joined() -> None:
+    """However often they were started since, and whatever is the same in them."""
+
+    async def scene(directory: Path) -> None:
+        (directory / "ours").mkdir()
+        await left(directory / "ours", "both")
+        shutil.copytree(directory / "ours", directory / "theirs")
+        for value in (1, 2):
+            ours = await left(directory / "ours", f"our {value}")
+            theirs = await left(directory / "theirs", f"their {value}")
+        copy_store(theirs, ours)
+        await refused(directory / "ours", "do not belong together", "restore state store and journal from one copy")
+
+    play(scene)
+
+
+def test_a_journal_that_is_older_than_the_checkpoint_is_not_gone_on_with() -> None:
+    """Nobody could tell it from one that had lost its end."""
+
+    async def scene(directory: Path) -> None:
+        durable = directory / "state" / "durable"
+        async with staged(journaled("always"), directory) as stage:
+            await stage.ask("SET", "key", "old")
+            # A segment that is being made is renamed when it is.
+            shutil.copytree(durable, directory / "copy", ignore=shutil.ignore_patterns("*.new"))
+            await stage.ask("SET", "key", "new")
+            await stage.until(lambda: stage.cell.journaling.synced_slot == 2, "it is on disk")
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+        copy_journal(directory / "copy", durable)
+        await refused(directory, "older than the state store beside it: it ends with record 1, and 2 were", "one copy")
+        copy_store(directory / "copy", durable)
+        await holds(directory, b"old", None)
+
+    play(scene)
+
+
+def test_an_emptied_store_is_not_joined_with_a_journal_that_began_behind_a_checkpoint() -> None:
+    """Nothing was cut off from that journal, and yet it does not hold all: the one before it was moved away."""
+
+    async def scene(directory: Path) -> None:
+        durable = await left(directory, "value")
+        shutil.rmtree(durable / "journal")
+        async with staged(journaled("always"), directory) as stage:
+            assert len(stage.told(JournalMissing)) == 1
+            assert await stage.ask("INCR", "starts") == 1
+        for path in store_files(durable):
+            path.unlink()
+        await refused(
+            directory, r"begins behind slot \d, but the last checkpoint is of slot 0", "there is no checkpoint"
+        )
+
+    play(scene)
+
+
+def test_an_emptied_store_is_filled_from_a_journal_that_holds_everything() -> None:
+    """Though checkpoints were made meanwhile."""
+
+    async def scene(directory: Path) -> None:
+        durable = await left(directory, "first", "second")
+        for path in store_files(durable):
+            path.unlink()
+        await holds(directory, b"second", b"1")
+        await holds(directory, b"second", b"1")
+
+    play(scene)
+
+
+def test_a_cell_is_never_refused_what_it_left_itself() -> None:
+    """Whether it wrote or not, had a checkpoint made or not, was stopped or not, and in any order."""
+
+    async def scene(directory: Path) -> None:
+        starts = 0
+        for does_write in (False, True, True, False, False, True):
+            for has_checkpoint in (False, True):
+                async with staged(journaled("interval" if has_checkpoint else "always"), directory) as stage:
+                    assert await stage.ask("GET", "starts") == (b"%d" % starts if starts else None)
+                    if has_checkpoint:
+                        await stage.cell.keeping.checkpoint(is_urgent=True)
+                    if does_write:
+                        starts += 1
+                        assert await stage.ask("INCR", "starts") == starts
+
+    play(scene)
+
+
+def test_a_keeper_that_is_renewed_says_how_the_journal_stands() -> None:
+    """Its store is what the cell starts from next."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(journaled("always"), directory) as stage:
+            keeping = stage.cell.keeping
+            await stage.ask("SET", "key", "value")
+            keeping.keeper().give_up()
+            await stage.until(lambda: keeping.has_keeper and not keeping.is_lost, "there is another")
+            slot = keeping.checkpoint_slot
+            file = stage.cell.journaling.file
+            assert file is not None
+            writer = file.anchor.writer
+        async with staged(journaled("always"), directory) as stage:
+            base = stage.cell.keeping.keeper().base
+            assert (base.slot, base.anchor.writer, base.anchor.synced) == (slot, writer, 1)
+            assert await stage.ask("GET", "key") == b"value"
 
     play(scene)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from quorate.facts import RebuildDone, RebuildFailed, RevivalEnded, StateLost, StateMiscounted, StateRegained
+from quorate.state.anchor import Anchor
 from quorate.state.faults import StateFault
 from quorate.state.journal_file import JournalFile
 from quorate.state.link import Keeper
@@ -70,9 +71,11 @@ def test_a_checkpoint_is_on_disk_before_the_journal_is_cut_off_behind_it(
     done: list[str] = []
     commit, truncate = Keeper.commit, JournalFile.truncate
 
-    def committing(keeper: Keeper, slot: int, extras: bytes, counts: dict[int, int], is_durable: bool) -> None:
+    def committing(
+        keeper: Keeper, slot: int, extras: bytes, counts: dict[int, int], is_durable: bool, anchor: Anchor
+    ) -> None:
         done.append(f"commit {slot}, {'durable' if is_durable else 'not durable'}")
-        commit(keeper, slot, extras, counts, is_durable)
+        commit(keeper, slot, extras, counts, is_durable, anchor)
 
     def cutting(file: JournalFile, slot: int) -> None:
         done.append(f"cut {slot}")

@@ -249,8 +249,9 @@ class Cell:
         self.keeping.on_regained = lambda: self._recovered(StateRegained())
         self.keeping.on_miscounted = lambda databases: self._recovered(StateMiscounted(databases))
         self.keeping.on_committed = self.journaling.committed
+        self.keeping.anchor = self.journaling.anchor
         self.protocol.adopt_extras(keeper.extras)
-        self.journaling.open(directory)
+        self.journaling.open(directory, keeper.base)
         if self.journaling.is_missing and keeper.checkpoint.slot:
             self._recovered(JournalMissing(keeper.checkpoint.slot))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .config import Config
 from .restart import learn, replay
+from .state.anchor import NO_ANCHOR, Anchor, Base
 from .state.journal_file import JournalFile
 from .state.journal_opening import JOURNAL_DIRECTORY
 from .state.link import Keeper
@@ -34,6 +35,7 @@ class Journaling:
         self._core = shell.core
         self._on_failed = on_failed
         self._left_out = left_out
+        self._opened: JournalFile | None = None
         self._has_begun = False
         # Whether no file of a journal was there at all when it was opened.
         self.is_missing = False
@@ -48,11 +50,18 @@ class Journaling:
         """Whether writes are refused, because the disk has no room."""
         return self.file is not None and self._sync != "off" and self.file.is_full
 
-    def open(self, directory: Path) -> None:
-        """Open what is in `directory`. Raises `JournalFault` when it must not be gone on with."""
+    def anchor(self) -> Anchor:
+        """What a checkpoint that is asked for now says of the journal, of one that has failed since too."""
+        return self._opened.anchor if self._opened is not None else NO_ANCHOR
+
+    def open(self, directory: Path, base: Base) -> None:
+        """Open what is in `directory`, beside a state store whose checkpoint is `base`.
+
+        Raises `JournalFault` when it must not be gone on with.
+        """
         self.is_missing = not any((directory / JOURNAL_DIRECTORY).glob("*.journal"))
         cell = self._config.cell
-        self.file = JournalFile.open(directory, cell.protocol, cell.name, self._sync)
+        self.file = self._opened = JournalFile.open(directory, cell.protocol, cell.name, self._sync, base)
 
     async def begin(self, keeper: Keeper, singly_from: int = 0) -> bool:
         """The replicas hold the last checkpoint: execute what came after it, then write on. Whether there was any.

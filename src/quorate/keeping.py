@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from .state.anchor import NO_ANCHOR, Anchor
 from .state.faults import StateFault
 from .state.link import Keeper
 from .state.rows import Checkpoint as Kept
@@ -49,6 +50,8 @@ class StateKeeping:
         self.on_miscounted: Callable[[list[int]], None] = _nothing
         # Told beside `on_broken`, for the shadows that this keeper followed.
         self.on_lost: Callable[[StateFault], None] = _nothing
+        # How the journal stands, for a checkpoint that is asked for.
+        self.anchor: Callable[[], Anchor] = _no_journal
         self.fault = StateFault("no state is kept")
         # Whether a keeper was lost, and none has made a checkpoint since.
         self.is_lost = False
@@ -132,7 +135,8 @@ class StateKeeping:
         for effect in effects:
             if isinstance(effect, Checkpoint):
                 self._commits += 1
-                keeper.commit(effect.slot, self._core.protocol.extras(), effect.counts, self._is_durable)
+                extras = self._core.protocol.extras()
+                keeper.commit(effect.slot, extras, effect.counts, self._is_durable, self.anchor())
             elif isinstance(effect, Clear):
                 keeper.clear(effect.database)
             elif effect.record is None:
@@ -319,3 +323,8 @@ class StateKeeping:
 
 def _nothing(*_: object) -> None:
     """Nobody listens."""
+
+
+def _no_journal() -> Anchor:
+    """There is no journal beside the store."""
+    return NO_ANCHOR

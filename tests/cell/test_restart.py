@@ -284,16 +284,16 @@ def test_the_state_of_another_release(cells: MakeCell, left: tuple[Path, Path]) 
     with closing(sqlite3.connect(store_of(cell))) as store, store:
         store.execute("PRAGMA user_version = 99")
     log = refusal(cell)
-    assert "has format 99; this release reads format 2" in log
+    assert "has format 99; this release reads format 3" in log
     assert "hint: run it with the release that wrote it" in log
 
 
 def test_the_journal_of_another_release(cells: MakeCell, left: tuple[Path, Path]) -> None:
     cell = kept(cells, left[0], durable())
     segment = journal_of(cell)[0]
-    overwrite(segment, written(segment).index(b"\x01", 8), b"\x63")
+    overwrite(segment, written(segment).index(b"\x02", 8), b"\x63")
     log = refusal(cell)
-    assert "has format 99; this release reads format 1" in log
+    assert "has format 99; this release reads format 2" in log
     assert "hint: run it with the release that wrote it" in log
 
 

@@ -37,6 +37,7 @@ from quorate.observe.fact_lines import LINES, log_fact
 from quorate.observe.service import Service
 from quorate.observe.snapshot import CellSnapshot, JournalSnapshot, ShadowSnapshot
 from quorate.seats import Seat
+from quorate.state.anchor import EMPTY
 from quorate.state.faults import StateFault
 from quorate.state.journal_file import JournalFile
 from quorate.trusted.errors import OperatorFault
@@ -176,7 +177,7 @@ def test_the_snapshot_and_the_screen_tell_what_is_wrong_with_what_is_kept(tmp_pa
 def test_a_full_disk_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(made: Service) -> None:
         journaling = made.cell.journaling
-        journaling.open(tmp_path)
+        journaling.open(tmp_path, EMPTY)
         assert made.snapshot().journal == JournalSnapshot("interval", 0)
         monkeypatch.setattr(JournalFile, "is_full", True)
         assert made.snapshot().journal.is_full

@@ -29,11 +29,15 @@ BIG_MAX = 160
 
 @dataclass(slots=True, eq=False)
 class Question:
-    """One request of an errand. `least` is the smallest size that the pool had since it was asked."""
+    """One request of an errand. `least` is the smallest size that the pool had since it was asked.
+
+    `was_untold` says that in this time it once had too many members to be read.
+    """
 
     request: list[bytes]
     asked_at: int
     least: int
+    was_untold: bool
 
     def is_wait(self) -> bool:
         """Whether it asks for an element that may not be there yet."""
@@ -68,7 +72,8 @@ class Errand(Guest):
     def send(self, requests: list[list[bytes]]) -> None:
         """Ask these."""
         now = self._world.timeline.now
-        self.asked.extend(Question(request, now, self._world.pool_size()) for request in requests)
+        size, is_untold = self._world.pool_size(), self._world.is_pool_untold()
+        self.asked.extend(Question(request, now, size, is_untold) for request in requests)
         super().send(requests)
 
     def judge(self, reply: bytes) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from random import Random
 
 from quorate.keeping import BACKLOG_BYTES_MAX
+from quorate.state.anchor import Anchor
 from quorate.state.faults import FeedFault, StateFault
 from quorate.state.link import Feeding, LoadedState
 from quorate.state.rows import Checkpoint
@@ -165,7 +166,7 @@ class SimulatedKeeper:
         self._cleared[database] = None
         self._arrived = {place: record for place, record in self._arrived.items() if place[0] != database}
 
-    def commit(self, slot: int, extras: bytes, counts: dict[int, int], is_durable: bool) -> None:
+    def commit(self, slot: int, extras: bytes, counts: dict[int, int], is_durable: bool, anchor: Anchor) -> None:
         """All that was told before is the state at `slot`, where these databases have so many keys."""
         cleared, self._cleared = self._cleared, {}
         arrived, self._arrived = self._arrived, {}

@@ -13,6 +13,7 @@ from quorate.trusted.limits import Limits
 from quorate.trusted.messages import Convicted, Notice, Retired, Role
 from quorate.trusted.protocols.redis.base import Settings
 from quorate.trusted.protocols.redis.dialect import RedisProtocol
+from quorate.trusted.protocols.redis.values import array, bulk
 from quorate.trusted.quorum import seats_for
 from quorate.trusted.span import Effect, Span
 from quorate.trusted.verdicts import Decision
@@ -217,6 +218,12 @@ class World:
         """How many members the takers' set has, as far as the lanes were told."""
         value = self.truth.keyspace.databases[0].values.get(POOL)
         return len(value) if isinstance(value, set) else 0
+
+    def is_pool_untold(self) -> bool:
+        """Whether that set is more than a reply may hold."""
+        value = self.truth.keyspace.databases[0].values.get(POOL)
+        told = array([bulk(member) for member in value]) if isinstance(value, set) else b""
+        return len(told) > self.swarm.limits.unordered_bytes_max
 
     def _jump(self) -> None:
         attention = self.swarm.limits.attention_ns_max

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 from quorate.state import journal_space
+from quorate.state.anchor import EMPTY
 from quorate.state.journal_file import JournalFile
 from quorate.state.journal_segment import BODY_AT
 from quorate.trusted.journal import JournalFault
@@ -34,7 +35,7 @@ def request_of(slot: int) -> bytes:
 
 def opened(state: Path) -> JournalFile:
     """The journal, whatever the last process left."""
-    file = JournalFile.open(state, "redis", "", "always", SEGMENT_BYTES)
+    file = JournalFile.open(state, "redis", "", "always", EMPTY, SEGMENT_BYTES)
     file.reserve_bytes = 8 * 1024
     return file
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Self
 
+from quorate.state.anchor import EMPTY, Base
 from quorate.state.journal_disk import Disk
 from quorate.state.journal_file import JournalFile
 from quorate.state.journal_segment import BODY_AT, Sync, path_of
@@ -37,9 +38,15 @@ class Desk:
     """One journal, opened by one process; the reserve of room is none unless a test sets it."""
 
     def __init__(
-        self, state: Path, sync: Sync = "always", disk: Disk | None = None, protocol: str = "redis", service: str = ""
+        self,
+        state: Path,
+        sync: Sync = "always",
+        disk: Disk | None = None,
+        protocol: str = "redis",
+        service: str = "",
+        base: Base = EMPTY,
     ) -> None:
-        self.file = JournalFile.open(state, protocol, service, sync, BODY_AT + BODY_BYTES, disk or Disk())
+        self.file = JournalFile.open(state, protocol, service, sync, base, BODY_AT + BODY_BYTES, disk or Disk())
         self.file.reserve_bytes = 0
         self.directory = state / "journal"
         self.synced: list[int] = []

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from quorate.state import journal_file
+from quorate.state.anchor import EMPTY
 from quorate.state.journal_file import RESERVE_BYTES, SEGMENT_BYTES, JournalFile
 from quorate.state.journal_segment import BODY_AT, Sync
 from quorate.trusted.journal import RECORD_BYTES_MAX, JournalFault
@@ -434,7 +435,7 @@ async def test_a_file_that_is_no_segment_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_journal_is_opened_by_its_name_alone(tmp_path: Path) -> None:
-    file = JournalFile.open(tmp_path / "new" / "state", "redis", "", "off")
+    file = JournalFile.open(tmp_path / "new" / "state", "redis", "", "off", EMPTY)
     assert (tmp_path / "new" / "state" / "journal").stat().st_mode & 0o777 == 0o700
     assert file.room_bytes == SEGMENT_BYTES - BODY_AT
     assert (file.is_short, file.is_full) == (False, False)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from quorate.state import journal_segment
+from quorate.state.anchor import EMPTY
 from quorate.state.journal_file import JournalFile
 from quorate.state.journal_segment import SECTOR_BYTES
 from quorate.trusted.errors import OperatorFault
@@ -27,17 +28,17 @@ async def test_the_journal_of_another_protocol_or_service_is_refused(tmp_path: P
 
 
 def test_the_journal_of_another_release_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_segment, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(journal_segment, "FORMAT_VERSION", 3)
     Desk(tmp_path)
     monkeypatch.undo()
-    with pytest.raises(JournalFault, match=r"/journal has format 2; this release reads format 1"):
+    with pytest.raises(JournalFault, match=r"/journal has format 3; this release reads format 2"):
         Desk(tmp_path)
 
 
 @pytest.mark.parametrize(("protocol", "service"), [("p" * 33, ""), ("redis", "é" * 33)])
 def test_names_that_do_not_fit_are_the_operators_fault(protocol: str, service: str, tmp_path: Path) -> None:
     with pytest.raises(OperatorFault, match="is longer than"):
-        JournalFile.open(tmp_path, protocol, service, "always")
+        JournalFile.open(tmp_path, protocol, service, "always", EMPTY)
 
 
 def test_what_is_no_directory_is_a_fault(tmp_path: Path) -> None:

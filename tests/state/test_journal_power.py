@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from quorate.state import journal_file, journal_space
+from quorate.state.anchor import EMPTY
 from quorate.state.journal_disk import Disk
 from quorate.state.journal_file import JournalFile
 from quorate.state.journal_segment import BODY_AT
@@ -25,7 +26,7 @@ ACTIONS = 14
 
 
 def opened(disk: Disk) -> JournalFile:
-    file = JournalFile.open(STATE, "redis", "", "always", BODY_AT + BODY_BYTES, disk)
+    file = JournalFile.open(STATE, "redis", "", "always", EMPTY, BODY_AT + BODY_BYTES, disk)
     file.reserve_bytes = 0
     return file
 

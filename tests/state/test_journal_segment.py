@@ -7,7 +7,7 @@ from quorate.state.journal_disk import Disk
 from quorate.state.journal_segment import BODY_AT, SECTOR_BYTES, Head, Segment, decode_head, number_of, path_of
 from quorate.trusted.journal import JournalFault
 
-HEAD = Head("redis", "a service", 7, True, False, b"k" * 16, 1, 2, 3, 4, b"previous")
+HEAD = Head("redis", "a service", 7, True, False, b"k" * 16, 1, 2, 3, 4, b"previous", b"w" * 16, b"b" * 16, 5)
 PATH = Path("journal", "00000007.journal")
 
 
@@ -33,10 +33,10 @@ def test_any_damage_to_a_head_is_refused() -> None:
 
 
 def test_another_release_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_segment, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(journal_segment, "FORMAT_VERSION", 3)
     data = HEAD.encode()
     monkeypatch.undo()
-    with pytest.raises(JournalFault, match="has format 2; this release reads format 1") as caught:
+    with pytest.raises(JournalFault, match="has format 3; this release reads format 2") as caught:
         decode_head(data, PATH)
     assert "with the release that wrote it" in caught.value.hint
 

@@ -18,6 +18,9 @@ from quorate.trusted.changes import LARGE_BYTES, SET, STRING
 from tests.state.keepers import committed, keeping, run, started, until
 from tests.state.support import PROTOCOL, Lie, Replica, members, string
 
+# Longer than a keeper takes to open a store.
+START_SECONDS = 1.0
+
 
 async def serve(sock: socket.socket, replica: Replica) -> None:
     loop = asyncio.get_running_loop()
@@ -96,6 +99,23 @@ def test_another_number_of_keys_than_was_counted_is_no_checkpoint(tmp_path: Path
             await until(lambda: keeper.checkpoint.slot == 4)
             assert miscounted == [[0], [0]]
             assert [key for _, key, _ in await keeper.page(None, 10)] == [b"a", b"b", b"c"]
+
+    run(work())
+
+
+def test_a_keeper_waits_for_the_one_before_it(tmp_path: Path) -> None:
+    """That one's coordinator may be dead, and its last commit not done: who came sooner would not know of it."""
+
+    async def work() -> None:
+        async with keeping(tmp_path / "state") as first:
+            await committed(first, 1)
+            second = asyncio.ensure_future(started(tmp_path / "state"))
+            await asyncio.sleep(START_SECONDS)
+            last = await committed(first, 2, is_durable=True)
+            assert not second.done()
+        keeper = await second
+        assert keeper.checkpoint == last
+        await keeper.stop()
 
     run(work())
 

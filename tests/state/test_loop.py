@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from quorate.state import dialects, loop, wire
+from quorate.state.anchor import NO_ANCHOR, Anchor
 from quorate.state.faults import StateFault
 from quorate.state.loop import KeeperLoop, Stopped
 from quorate.state.rows import Checkpoint
@@ -80,7 +81,8 @@ def coordinator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Coo
 
 def filled(coordinator: Coordinator) -> None:
     coordinator.say(
-        *(wire.Put(0, b"%d" % index, string(b"v", index)) for index in range(50)), wire.Commit(1, False, b"x", {0: 50})
+        *(wire.Put(0, b"%d" % index, string(b"v", index)) for index in range(50)),
+        wire.Commit(1, False, b"x", {0: 50}, NO_ANCHOR),
     )
     coordinator.until(wire.Committed)
 
@@ -90,24 +92,25 @@ def test_a_commit_is_as_durable_as_it_was_asked_to_be(
     coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch, is_durable: bool
 ) -> None:
     """What the journal no longer holds is on disk before anybody is told that it was committed."""
-    asked: list[bool] = []
+    asked: list[tuple[bool, Anchor]] = []
     commit = coordinator.store.commit
 
-    def noted(slot: int, extras: bytes, is_durable: bool) -> Checkpoint:
-        asked.append(is_durable)
-        return commit(slot, extras, is_durable)
+    def noted(slot: int, extras: bytes, is_durable: bool, anchor: Anchor) -> Checkpoint:
+        asked.append((is_durable, anchor))
+        return commit(slot, extras, is_durable, anchor)
 
     monkeypatch.setattr(coordinator.store, "commit", noted)
-    coordinator.say(wire.Commit(1, is_durable, b"", {}))
+    anchor = Anchor(b"w" * 16, b"p" * 16, 1, 2, 3)
+    coordinator.say(wire.Commit(1, is_durable, b"", {}, anchor))
     coordinator.until(wire.Committed)
-    assert asked == [is_durable]
+    assert asked == [(is_durable, anchor)]
 
 
 def test_a_feed_from_its_begin_to_its_seal(coordinator: Coordinator) -> None:
     filled(coordinator)
     replica = coordinator.hand_over(wire.Feed(7))
     assert coordinator.until(wire.Fed) == wire.Fed(7, 1)
-    coordinator.say(wire.Delete(0, b"1"), wire.Clear(3), wire.Commit(2, False, b"", {}), wire.Seal(7))
+    coordinator.say(wire.Delete(0, b"1"), wire.Clear(3), wire.Commit(2, False, b"", {}, NO_ANCHOR), wire.Seal(7))
     assert coordinator.until(wire.Sealed) == wire.Sealed(7, 2)
     assert len(replica.databases[0]) == 49
     assert coordinator.loop._feeds == {}
@@ -120,13 +123,15 @@ def test_feeds_hear_nothing_of_a_checkpoint_that_was_miscounted_and_of_all_at_th
     replica = coordinator.hand_over(wire.Feed(7))
     assert coordinator.until(wire.Fed) == wire.Fed(7, 1)
     heard = len(replica.heard)
-    coordinator.say(wire.Delete(0, b"1"), wire.Put(3, b"new", string(b"v")), wire.Commit(2, False, b"", {0: 50, 3: 1}))
+    coordinator.say(wire.Delete(0, b"1"), wire.Put(3, b"new", string(b"v")))
+    coordinator.say(wire.Commit(2, False, b"", {0: 50, 3: 1}, NO_ANCHOR))
     assert coordinator.until(wire.Miscounted) == wire.Miscounted(2, [0])
     assert coordinator.store.checkpoint.slot == 1
     coordinator.say(wire.AskPage(None, 1))
     coordinator.until(wire.Paged)
     assert len(replica.heard) == heard
-    coordinator.say(wire.Put(0, b"noted by nobody", string(b"v")), wire.Commit(3, False, b"", {0: 50, 3: 1}))
+    coordinator.say(wire.Put(0, b"noted by nobody", string(b"v")))
+    coordinator.say(wire.Commit(3, False, b"", {0: 50, 3: 1}, NO_ANCHOR))
     coordinator.until(wire.Lagged)
     coordinator.say(wire.Seal(7))
     assert coordinator.until(wire.Sealed) == wire.Sealed(7, 3)
@@ -155,7 +160,7 @@ def test_long_names_are_told_in_parts_too(coordinator: Coordinator, monkeypatch:
     for put in puts:
         coordinator.say(put)
         coordinator.turn()
-    coordinator.say(wire.Commit(1, False, b"x", {0: 5}), wire.Load())
+    coordinator.say(wire.Commit(1, False, b"x", {0: 5}, NO_ANCHOR), wire.Load())
     coordinator.until(wire.Loaded)
     parts = [message.sizes for message in coordinator.heard if isinstance(message, wire.Found)]
     assert [len(part) for part in parts] == [3, 2]

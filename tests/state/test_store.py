@@ -10,6 +10,7 @@ import pytest
 
 from quorate.state import store as store_module
 from quorate.state import store_file
+from quorate.state.anchor import NO_ANCHOR, Anchor, Base
 from quorate.state.faults import StateFault
 from quorate.state.rows import DIGEST_MODULUS, RowDigest
 from quorate.state.store import StateStore
@@ -197,6 +198,25 @@ def test_pages_go_through_all_keys(path: Path, monkeypatch: pytest.MonkeyPatch) 
     store.close()
 
 
+def test_a_checkpoint_keeps_how_the_journal_stood(path: Path) -> None:
+    """Journals name it by its seal, which is another for each checkpoint; stores without any are alike."""
+    store = opened(path)
+    empty = store.base
+    assert (empty.slot, empty.anchor, empty.name) == (0, NO_ANCHOR, bytes(16))
+    anchor = Anchor(b"w" * 16, b"p" * 16, 5, 2**63, 2**64 - 1)
+    found: set[bytes] = set()
+    for slot, given in ((1, anchor), (1, anchor._replace(synced=6)), (2, anchor), (2, NO_ANCHOR), (2, anchor)):
+        store.commit(slot, b"", is_durable=False, anchor=given)
+        base = store.base
+        assert (base.slot, base.anchor, base.name) == (slot, given, base.seal)
+        found.add(base.name)
+    assert len(found) == 4
+    store.close()
+    again = opened(path)
+    assert again.base == Base(2, store.base.seal, anchor)
+    again.close()
+
+
 # Damage.
 
 
@@ -266,7 +286,7 @@ def test_a_damaged_page_is_noticed(path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("PRAGMA user_version = 9", "has format 9; this release reads format 2"),
+        ("PRAGMA user_version = 9", "has format 9; this release reads format 3"),
         ("PRAGMA application_id = 9", "is no state store"),
         ("UPDATE meta SET value = 'http' WHERE name = 'protocol'", "belongs to the protocol 'http', not 'redis'"),
         ("UPDATE meta SET value = 'other' WHERE name = 'service'", "belongs to the service 'other', not 'test'"),
@@ -278,6 +298,11 @@ def test_a_damaged_page_is_noticed(path: Path) -> None:
         ("UPDATE meta SET value = randomblob(32) WHERE name = 'digest_key'", "not what was written"),
         ("UPDATE meta SET value = randomblob(16) WHERE name = 'seal'", "not what was written"),
         ("DELETE FROM meta WHERE name = 'seal'", "its seal is missing"),
+        ("DELETE FROM meta WHERE name = 'anchor'", "its anchor is missing"),
+        ("UPDATE meta SET value = 7 WHERE name = 'anchor'", "of a wrong type"),
+        ("UPDATE meta SET value = randomblob(56) WHERE name = 'anchor'", "not what was written"),
+        ("UPDATE meta SET value = value || x'00' WHERE name = 'anchor'", "of a wrong type"),
+        ("UPDATE meta SET value = x'' WHERE name = 'anchor'", "not what was written"),
         ("UPDATE total SET count = count + 1 WHERE database = 3", "not what was written"),
         ("UPDATE total SET count = -1 WHERE database = 3", "not what was written"),
         ("DELETE FROM total WHERE database = 3", "not what was written"),

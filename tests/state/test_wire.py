@@ -3,16 +3,19 @@ import random
 import pytest
 
 from quorate.state import wire
+from quorate.state.anchor import NO_ANCHOR, Anchor
 from quorate.state.rows import Checkpoint
 from quorate.trusted.errors import BrokenInvariant
+
+ANCHOR = Anchor(b"w" * 16, b"p" * 16, 7, 2**63, 2**63 + 1)
 
 MESSAGES: list[wire.Message] = [
     wire.Put(3, b"key", b"record\r\n"),
     wire.Put(0, b"", b""),
     wire.Delete(65_535, b"\x00"),
     wire.Clear(0),
-    wire.Commit(2**62, True, b"extras", {0: 3, 9: 0}),
-    wire.Commit(0, False, b"", {}),
+    wire.Commit(2**62, True, b"extras", {0: 3, 9: 0}, ANCHOR),
+    wire.Commit(0, False, b"", {}, NO_ANCHOR),
     wire.Feed(7),
     wire.Seal(7),
     wire.Drop(7),
@@ -20,7 +23,7 @@ MESSAGES: list[wire.Message] = [
     wire.AskPage((2, b"after"), 1),
     wire.Load(),
     wire.Stop(),
-    wire.Opened(Checkpoint(5, {0: 3, 9: 1}, 2**128 - 1), b"extras"),
+    wire.Opened(Checkpoint(5, {0: 3, 9: 1}, 2**128 - 1), b"extras", b"s" * 16, ANCHOR),
     wire.Committed(Checkpoint(6, {}, 0)),
     wire.Miscounted(7, [0, 9]),
     wire.Progressed(1, 10, 20),
@@ -69,7 +72,11 @@ def test_a_body_that_is_too_short_or_too_long_is_refused(message: wire.Message) 
 
 @pytest.mark.parametrize(
     ("message", "start"),
-    [(wire.Found([(0, b"a", 1)], []), 1), (wire.Commit(1, True, b"", {0: 1}), 14), (wire.Miscounted(1, [0]), 9)],
+    [
+        (wire.Found([(0, b"a", 1)], []), 1),
+        (wire.Commit(1, True, b"", {0: 1}, NO_ANCHOR), 14),
+        (wire.Miscounted(1, [0]), 9),
+    ],
     ids=lambda given: type(given).__name__,
 )
 def test_a_count_beyond_the_frame_is_refused_before_anything_is_made_of_it(message: wire.Message, start: int) -> None:

@@ -18,9 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..trusted.journal import KEY_BYTES, RECORD_BYTES_MAX, Entry, Journal, JournalFault, Record
+from .anchor import NO_WRITER, WRITER_BYTES, Anchor, Base
 from .journal_disk import Disk
-from .journal_opening import open_directory
-from .journal_recovery import Recovered, replay
+from .journal_opening import Found, open_directory
+from .journal_recovery import replay
 from .journal_segment import BODY_AT, Head, Segment, Sync
 from .journal_space import Space
 
@@ -62,15 +63,16 @@ class JournalFile:
     what is durable. Call `begin` in the event loop, then `write` once a turn, and `close` at a clean end.
     """
 
-    def __init__(
-        self, disk: Disk, blank: Head, sync: Sync, space: Space, segments: list[Segment], recovered: Recovered
-    ) -> None:
+    def __init__(self, disk: Disk, begun: Head, sync: Sync, space: Space, found: Found, covered: int) -> None:
+        recovered = found.recovered
         self._disk = disk
-        self._blank = blank
+        self._begun = begun
         self._space = space
-        self._segments = segments
+        self._segments = found.segments
+        self._predecessor = found.segments[-1].head.writer if found.segments else NO_WRITER
+        # Of how many records the checkpoint may hold the writes, though they are lost themselves.
+        self._covered = covered if found.segments else 0
         self._current: Segment | None = None
-        self._key = os.urandom(KEY_BYTES)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal-sync")
         self._loop: asyncio.AbstractEventLoop
         self._on_synced: Callable[[int], None]
@@ -92,7 +94,7 @@ class JournalFile:
         self.is_failed = False
         self.recovered = recovered
         self.synced_slot = recovered.last_slot
-        self.journal = Journal(self._key, recovered.number, recovered.previous, recovered.last_slot, recovered.time)
+        self.journal = Journal(begun.key, recovered.number, recovered.previous, recovered.last_slot, recovered.time)
 
     @classmethod
     def open(
@@ -101,16 +103,18 @@ class JournalFile:
         protocol: str,
         service: str,
         sync: Sync,
+        base: Base,
         segment_bytes: int = SEGMENT_BYTES,
         disk: Disk = _MACHINE,
     ) -> "JournalFile":
         """The journal in the state directory `directory`, made if there is none; what it holds is durable after this.
 
-        Raises `JournalFault` when it is corrupt, of another release, protocol or service, or cannot be used. Where it
-        was written with sync `off`, what it holds is void, and thrown away.
+        `base` is the checkpoint in the state store. Raises `JournalFault` when the journal is corrupt, of another
+        release, protocol or service, does not belong to that store, or cannot be used. Where it was written with sync
+        `off`, what it holds is void, and thrown away.
         """
         blank = Head(protocol, service, 0, is_volatile=sync == "off")
-        found = open_directory(disk, directory, blank, segment_bytes)
+        found = open_directory(disk, directory, blank, segment_bytes, base)
         # Zeros written once make each later sync twice as fast; without syncs that is worth nothing.
         is_filled = sync == "always"
         space = Space(disk, found.directory, blank, segment_bytes, is_filled, found.next_segment)
@@ -120,7 +124,15 @@ class JournalFile:
             space.prepare_now()
         except OSError as error:
             raise JournalFault(f"cannot use the journal {found.directory}: {error}", FAILED_HINT) from None
-        return cls(disk, blank, sync, space, found.segments, found.recovered)
+        begun = dataclasses.replace(
+            blank,
+            has_begun=True,
+            key=os.urandom(KEY_BYTES),
+            writer=os.urandom(WRITER_BYTES),
+            base=base.name,
+            origin=found.origin,
+        )
+        return cls(disk, begun, sync, space, found, base.anchor.number)
 
     def begin(
         self, on_synced: Callable[[int], None], on_failed: Callable[[str], None], on_room: Callable[[], None]
@@ -199,10 +211,8 @@ class JournalFile:
         """The spare becomes the segment that `record` is the first of."""
         segment = self._space.take()
         head = segment.head = dataclasses.replace(
-            self._blank,
+            self._begun,
             segment=segment.head.segment,
-            has_begun=True,
-            key=self._key,
             number=self._number,
             synced=self._synced,
             last_slot=self._last_slot,
@@ -275,6 +285,12 @@ class JournalFile:
             self._on_failed(reason)
 
     # Behind a checkpoint, and back from one.
+
+    @property
+    def anchor(self) -> Anchor:
+        """What a checkpoint that is asked for now says of the journal. It stays right when the journal has failed."""
+        covered = max(self._covered, self.journal.number)
+        return Anchor(self._begun.writer, self._predecessor, self.recovered.number, self._synced, covered)
 
     def truncate(self, slot: int) -> None:
         """A durable checkpoint holds all up to `slot`: give back the segments that hold nothing else.

@@ -12,12 +12,13 @@ from struct import Struct
 from typing import Literal
 
 from ..trusted.journal import CHECKSUM_BYTES, DAMAGED_HINT, KEY_BYTES, JournalFault
+from .anchor import NO_SEAL, NO_WRITER, SEAL_BYTES, WRITER_BYTES
 from .journal_disk import Disk
 
 Sync = Literal["off", "interval", "always"]
 
 MAGIC = b"quorateJ"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SECTOR_BYTES = 512
 # Records begin on a page of their own.
 BODY_AT = 4096
@@ -27,8 +28,11 @@ SERVICE_BYTES_MAX = 64
 NEW_SUFFIX = ".new"
 
 _PREFIX = Struct("<8sH")
-# has begun, was never synced, protocol, service, segment, key, number, synced, last slot, time (ns), previous checksum
-_HEAD = Struct(f"<BB{PROTOCOL_BYTES_MAX}s{SERVICE_BYTES_MAX}sQ{KEY_BYTES}sQQQQ{CHECKSUM_BYTES}s")
+# has begun, was never synced, protocol, service, segment, key, number, synced, last slot, time (ns), previous checksum,
+# writer, base, origin
+_HEAD = Struct(
+    f"<BB{PROTOCOL_BYTES_MAX}s{SERVICE_BYTES_MAX}sQ{KEY_BYTES}sQQQQ{CHECKSUM_BYTES}s{WRITER_BYTES}s{SEAL_BYTES}sQ"
+)
 _SEAL_BYTES = 16
 _HEAD_BYTES = _PREFIX.size + _HEAD.size + _SEAL_BYTES
 
@@ -39,7 +43,8 @@ class Head:
 
     `number`, `previous`, `last_slot` and `time` are those of the last record before its own; `synced` is how many
     records were durable when it began. `key` seals its records. `is_volatile` says that it was written with sync
-    `off`, so that it holds only as long as its writer lived.
+    `off`, so that it holds only as long as its writer lived. `writer`, `base` and `origin` say which state store it
+    belongs to: journal_belonging.py.
     """
 
     protocol: str
@@ -53,6 +58,9 @@ class Head:
     last_slot: int = 0
     time: int = 0
     previous: bytes = bytes(CHECKSUM_BYTES)
+    writer: bytes = NO_WRITER
+    base: bytes = NO_SEAL
+    origin: int = 0
 
     def encode(self) -> bytes:
         """The sector at the front of the segment."""
@@ -68,6 +76,9 @@ class Head:
             self.last_slot,
             self.time,
             self.previous,
+            self.writer,
+            self.base,
+            self.origin,
         )
         return (data + _seal(data)).ljust(SECTOR_BYTES, b"\0")
 

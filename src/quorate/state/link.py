@@ -20,6 +20,7 @@ from typing import Any, assert_never
 from ..domains.child import Child, plan
 from ..trusted.errors import invariant
 from . import wire
+from .anchor import EMPTY, NO_ANCHOR, Anchor, Base
 from .faults import FeedFault, StateFault
 from .outbox import Outbox
 from .rows import Checkpoint
@@ -91,8 +92,8 @@ def _ignore(*_: object) -> None:
 class Keeper:
     """A running keeper. Made by `start`; `on_` members may be set at any time.
 
-    `checkpoint` is the last commit that is known to be done, and `extras` what the store held beside rows when it was
-    opened. `feeds` has those that were not dropped or sealed.
+    `checkpoint` is the last commit that is known to be done. `extras` is what the store held beside rows when it was
+    opened, and `base` its last commit then, as a journal names it. `feeds` has those that were not dropped or sealed.
     """
 
     def __init__(self, sock: socket.socket, child: Child) -> None:
@@ -104,6 +105,7 @@ class Keeper:
         self.on_feed_failed: Callable[[int, FeedFault], None] = _ignore
         self.checkpoint = Checkpoint(0, {}, 0)
         self.extras = b""
+        self.base = EMPTY
         self.feeds: dict[int, Feeding] = {}
         self.fault: StateFault | None = None
         self._loop = asyncio.get_running_loop()
@@ -172,12 +174,15 @@ class Keeper:
         """The database is empty from the next commit on, but for what is put after this."""
         self._write(wire.encode(wire.Clear(database)))
 
-    def commit(self, slot: int, extras: bytes, counts: dict[int, int], is_durable: bool) -> None:
+    def commit(
+        self, slot: int, extras: bytes, counts: dict[int, int], is_durable: bool, anchor: Anchor = NO_ANCHOR
+    ) -> None:
         """All that was put and deleted so far becomes the checkpoint of `slot`; `on_committed` says when it is.
 
         But not where it has another number of keys than `counts` says of a database: then `on_miscounted` does.
+        `anchor` is how the journal stands, if there is one beside.
         """
-        self._write(wire.encode(wire.Commit(slot, is_durable, extras, counts)))
+        self._write(wire.encode(wire.Commit(slot, is_durable, extras, counts, anchor)))
 
     # Feeds.
 
@@ -292,9 +297,10 @@ class Keeper:
 
     def _happened(self, message: wire.Message) -> None:
         match message:
-            case wire.Opened(checkpoint, extras):
+            case wire.Opened(checkpoint, extras, seal, anchor):
                 self.checkpoint = checkpoint
                 self.extras = extras
+                self.base = Base(checkpoint.slot, seal, anchor)
                 if not self._opened.done():
                     self._opened.set_result(None)
             case wire.Committed(checkpoint):

@@ -58,7 +58,8 @@ class KeeperLoop:
 
     def run(self) -> None:
         """Serve until told to stop or the coordinator is gone. Raises `StateFault` after having said so."""
-        self._say(wire.Opened(self._store.checkpoint, self._store.extras))
+        base = self._store.base
+        self._say(wire.Opened(self._store.checkpoint, self._store.extras, base.seal, base.anchor))
         try:
             while True:
                 self._turn()
@@ -202,7 +203,7 @@ class KeeperLoop:
             # Whoever began at this checkpoint would lack what was acknowledged: the last one stays what it is.
             self._say(wire.Miscounted(commit.slot, wrong))
             return
-        checkpoint = self._store.commit(commit.slot, commit.extras, commit.is_durable)
+        checkpoint = self._store.commit(commit.slot, commit.extras, commit.is_durable, commit.anchor)
         changed, self._changed = self._changed, Marks()
         self._say(wire.Committed(checkpoint))
         for feed in list(self._feeds.values()):

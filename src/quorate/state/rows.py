@@ -57,12 +57,12 @@ class RowDigest:
         digest.update(record)
         return digest.digest()
 
-    def seal(self, slot: int, extras: bytes, totals: dict[int, Total]) -> bytes:
+    def seal(self, slot: int, extras: bytes, anchor: bytes, totals: dict[int, Total]) -> bytes:
         """The digest of what a checkpoint is beside its rows, for any numbers: databases without rows do not count."""
         kept = sorted((database, *total) for database, total in totals.items() if total.rows or total.digest)
         digest = self._seal_copy()
-        digest.update(f"{slot} {kept}\n".encode())
-        digest.update(extras)
+        digest.update(f"{slot} {kept} {len(anchor)}\n".encode())
+        digest.update(anchor + extras)
         return digest.digest()
 
 

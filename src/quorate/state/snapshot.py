@@ -20,7 +20,9 @@ class Snapshot:
         try:
             with guarding(path):
                 self._connection.execute("BEGIN")  # deferred: the first read fixes what is seen
-                self.slot, self.extras, self._totals, self._row_digest = store_file.read_kept(self._connection, path)
+                kept = store_file.read_kept(self._connection, path)
+                self.slot, self.extras = kept.base.slot, kept.extras
+                self._totals, self._row_digest = kept.totals, kept.row_digest
         except BaseException:
             self.close()
             raise

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from . import store_file
+from .anchor import NO_ANCHOR, Anchor, Base
 from .rows import (
     DIGEST_BYTES,
     DIGEST_KEY_BYTES,
@@ -60,12 +61,13 @@ class StateStore:
         try:
             self._reader = store_file.open_reader(path)
             with guarding(path):
-                slot, self._extras, self._totals, self._row_digest = store_file.read_kept(self._connection, path)
+                kept = store_file.read_kept(self._connection, path)
                 self._synchronise(is_durable=True)
         except BaseException:
             self._connection.close()
             raise
-        self._checkpoint = Checkpoint(slot, counts_of(self._totals), digest_of(self._totals))
+        self._base, self._extras, self._totals, self._row_digest = kept
+        self._checkpoint = Checkpoint(self._base.slot, counts_of(self._totals), digest_of(self._totals))
         self._waiting: dict[tuple[int, bytes], bytes | None] = {}
         self._waiting_bytes = 0
 
@@ -75,6 +77,11 @@ class StateStore:
     def checkpoint(self) -> Checkpoint:
         """The last commit; of slot 0 when there was none."""
         return self._checkpoint
+
+    @property
+    def base(self) -> Base:
+        """The last commit as a journal names it."""
+        return self._base
 
     @property
     def extras(self) -> bytes:
@@ -104,22 +111,22 @@ class StateStore:
         self._flush()
         return [database for database, count in counts.items() if self._totals.get(database, _NO_ROWS).rows != count]
 
-    def commit(self, slot: int, extras: bytes, is_durable: bool) -> Checkpoint:
+    def commit(self, slot: int, extras: bytes, is_durable: bool, anchor: Anchor = NO_ANCHOR) -> Checkpoint:
         """What was put and deleted since the last commit becomes the checkpoint of `slot`, whole or not at all.
 
-        `is_durable` has it survive a loss of power.
+        `is_durable` has it survive a loss of power. `anchor` is how the journal stands, if there is one beside.
         """
         self._flush()
         with guarding(self.path):
             self._begin()
             totals = [(database, count, _bytes(digest)) for database, (count, digest) in self._totals.items()]
             self._connection.executemany(_PUT_TOTAL, totals)
-            seal = self._row_digest.seal(slot, extras, self._totals)
-            meta = [(slot, "slot"), (extras, "extras"), (seal, "seal")]
+            seal = self._row_digest.seal(slot, extras, anchor.encode(), self._totals)
+            meta = [(slot, "slot"), (extras, "extras"), (anchor.encode(), "anchor"), (seal, "seal")]
             self._connection.executemany("UPDATE meta SET value = ? WHERE name = ?", meta)
             self._connection.execute("COMMIT")
             self._synchronise(is_durable)
-        self._extras = extras
+        self._base, self._extras = Base(slot, seal, anchor), extras
         self._checkpoint = Checkpoint(slot, counts_of(self._totals), digest_of(self._totals))
         return self._checkpoint
 

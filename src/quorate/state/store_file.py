@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from .anchor import ANCHOR_BYTES, NO_ANCHOR, Base, decode_anchor
 from .faults import BEGIN_EMPTY, StateFault, damaged
 from .rows import DIGEST_KEY_BYTES, RowDigest, Total
 
 # What tells our files from other SQLite files: "quor", in the file's header.
 APPLICATION_ID = 0x71756F72
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 # Rows of a few kilobytes stay out of overflow pages, and a scattered update rewrites no more than this for each row.
 PAGE_BYTES = 8_192
 WRITER_CACHE_KIB = 65_536
@@ -39,9 +40,9 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
 
 
 class Kept(NamedTuple):
-    """What one commit keeps beside its rows: its slot, extras, and databases' totals; and what digests rows."""
+    """What one commit keeps beside its rows: itself as others name it, extras, databases' totals; and what digests."""
 
-    slot: int
+    base: Base
     extras: bytes
     totals: dict[int, Total]
     row_digest: RowDigest
@@ -147,7 +148,8 @@ def _create(connection: sqlite3.Connection, protocol: str, service: str, digest_
     for statement in filter(str.strip, _SCHEMA.split(";")):
         connection.execute(statement)
     meta = {"protocol": protocol, "service": service, "digest_key": digest_key, "slot": 0, "extras": b""}
-    meta["seal"] = RowDigest(digest_key).seal(0, b"", {})
+    meta["anchor"] = NO_ANCHOR.encode()
+    meta["seal"] = RowDigest(digest_key).seal(0, b"", NO_ANCHOR.encode(), {})
     connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
@@ -183,12 +185,13 @@ def meta_value(connection: sqlite3.Connection, path: Path, name: str) -> object:
 
 def read_kept(connection: sqlite3.Connection, path: Path) -> Kept:
     """What the last commit wrote beside its rows. Raises `StateFault` when that is not what is there."""
-    slot, extras, key, seal = (meta_value(connection, path, name) for name in ("slot", "extras", "digest_key", "seal"))
-    if not isinstance(slot, int) or not isinstance(extras, bytes) or not isinstance(key, bytes):
-        raise damaged(path, "its slot, extras or key is of a wrong type")
+    slot, *others = (meta_value(connection, path, name) for name in ("slot", "extras", "anchor", "digest_key", "seal"))
+    extras, anchor, key, seal = (value if isinstance(value, bytes) else b"" for value in others)
+    if not isinstance(slot, int) or not all(isinstance(value, bytes) for value in others):
+        raise damaged(path, "its slot, extras, anchor, key or seal is of a wrong type")
     rows = connection.execute("SELECT database, count, digest FROM total")
     totals = {database: Total(count, int.from_bytes(digest, "little")) for database, count, digest in rows}
     row_digest = RowDigest(key[:DIGEST_KEY_BYTES])
-    if row_digest.seal(slot, extras, totals) != seal:
-        raise damaged(path, "its slot, extras, key or totals are not what was written")
-    return Kept(slot, extras, totals, row_digest)
+    if row_digest.seal(slot, extras, anchor, totals) != seal or len(anchor) != ANCHOR_BYTES:
+        raise damaged(path, "its slot, extras, anchor, key or totals are not what was written")
+    return Kept(Base(slot, seal, decode_anchor(anchor)), extras, totals, row_digest)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..trusted.errors import invariant
+from .anchor import ANCHOR_BYTES, Anchor, decode_anchor
 from .rows import DIGEST_BYTES, Checkpoint
 
 FRAME_BYTES_MAX = 1 << 30
@@ -50,13 +51,14 @@ class Clear(NamedTuple):
 class Commit(NamedTuple):
     """All that came before is the checkpoint of `slot`, if it has as many keys of each database as `counts` says.
 
-    Databases that `counts` does not name were not counted.
+    Databases that `counts` does not name were not counted. `anchor` is how the journal stands.
     """
 
     slot: int
     is_durable: bool
     extras: bytes
     counts: dict[int, int]
+    anchor: Anchor
 
 
 class Feed(NamedTuple):
@@ -96,10 +98,12 @@ class Stop(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """The store is open; this was its last commit."""
+    """The store is open; this was its last commit, sealed with `seal`."""
 
     checkpoint: Checkpoint
     extras: bytes
+    seal: bytes
+    anchor: Anchor
 
 
 class Committed(NamedTuple):
@@ -192,14 +196,14 @@ _KINDS: tuple[tuple[type[Any], str], ...] = (
     (Put, "ibb"),
     (Delete, "ib"),
     (Clear, "i"),
-    (Commit, "i?bn"),
+    (Commit, "i?bna"),
     (Feed, "i"),
     (Seal, "i"),
     (Drop, "i"),
     (AskPage, "ki"),
     (Load, ""),
     (Stop, ""),
-    (Opened, "cb"),
+    (Opened, "cbba"),
     (Committed, "c"),
     (Miscounted, "id"),
     (Progressed, "iii"),
@@ -220,6 +224,7 @@ _LENGTH = struct.Struct(">I")
 _NUMBER = struct.Struct(">q")
 _FLAG = struct.Struct(">?")
 _DIGEST = struct.Struct(f">{DIGEST_BYTES}s")
+_ANCHOR = struct.Struct(f">{ANCHOR_BYTES}s")
 # The hot path, one struct for all that comes before the key.
 _PUT_HEAD = struct.Struct(">IBqI")
 _PUT_BODY_HEAD = struct.Struct(">qI")
@@ -266,6 +271,7 @@ _ENCODERS: dict[str, Callable[[Any], bytes]] = {
     "c": _checkpoint,
     "d": _numbers,
     "n": _counts,
+    "a": Anchor.encode,
 }
 
 
@@ -303,6 +309,7 @@ class _Body:
             "c": self._checkpoint,
             "d": self._numbers,
             "n": self._counts,
+            "a": lambda: decode_anchor(self._take(_ANCHOR)),
         }
         found: Message = message(*[readers[code]() for code in layout])
         if self._position != len(self._data):

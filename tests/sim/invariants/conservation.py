@@ -2,7 +2,8 @@
 
 Checks that each element or member that a client is told was put in before, and is told to nobody else; that no client
 is told elements of one queue out of the order in which they were pushed; that a wait gets null only after its time, and
-goes on only while there is nothing; that SPOP gives less than was asked only if the set had less at some moment since.
+goes on only while there is nothing; that SPOP gives less than was asked only if the set had less at some moment since,
+or could not be read again.
 At the end, against a machine without faults: what is missing from a queue are the elements pushed first, and somebody
 was told each, unless the one who asked left. Cannot see which of several waiting clients should have been first, nor
 runs with more than f faulty replicas.
@@ -42,10 +43,11 @@ class Conservation(Invariant):
         elif command in (b"SADD", b"SREM") and arguments[1] == POOL:
             if command == b"SADD":
                 self._added.update(arguments[2:])
-            size = self.world.pool_size()
+            size, is_untold = self.world.pool_size(), self.world.is_pool_untold()
             for errand in self.world.errands:
                 for question in errand.asked:
                     question.least = min(question.least, size)
+                    question.was_untold |= is_untold
 
     def told(self, errand: Errand, question: Question, reply: bytes) -> None:
         """An errand's request was answered."""
@@ -91,7 +93,9 @@ class Conservation(Invariant):
             if not isinstance(member, bytes) or member not in self._added:
                 raise self.broken(f"{question.request} was told {member!r}, which nobody added")
             self._take(member, question)
-        if len(members) > wanted or (len(members) < wanted and question.least >= wanted):
+        # What was taken is told even where the set cannot be read again for the others.
+        has_all = len(members) >= wanted or (members and question.was_untold)
+        if len(members) > wanted or (question.least >= wanted and not has_all):
             raise self.broken(f"{question.request} was told {reply!r}; the set never had less than {question.least}")
 
     def _take(self, element: bytes, question: Question) -> None:
