@@ -370,13 +370,13 @@ def test_killed_at_any_moment_it_holds_the_last_commit_whole(path: Path, round_n
 
 def test_what_is_to_be_durable_is_synchronised(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synchronised: list[Path] = []
-    real = store_file.fsync
+    real = os.fsync
 
-    def note(what: Path) -> None:
-        synchronised.append(what)
-        real(what)
+    def note(descriptor: int) -> None:
+        synchronised.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
 
-    monkeypatch.setattr(store_file, "fsync", note)
+    monkeypatch.setattr(os, "fsync", note)
     store = opened(path)
 
     def mode() -> int:
@@ -393,13 +393,27 @@ def test_what_is_to_be_durable_is_synchronised(path: Path, monkeypatch: pytest.M
     store.close()
 
 
+def test_who_looks_into_the_file_leaves_the_log_where_it_is(path: Path) -> None:
+    """Else a process that is killed later would lose what it committed since."""
+    store = opened(path)
+    for slot, is_durable in enumerate((True, False, True), 1):
+        store.put(0, b"key", b"%d" % slot)
+        store.commit(slot, b"", is_durable)
+        store.snapshot().close()
+    look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(*c.execute('SELECT count(*) FROM row')); c.close()"
+    found = subprocess.run([sys.executable, "-c", look, str(path)], check=True, capture_output=True, text=True)
+    assert found.stdout == "(1,)\n"
+    assert store_file.log_of(path).exists()
+    store.close()
+
+
 def test_a_disk_that_does_not_synchronise_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(what: Path) -> None:
-        raise OSError(5, "Input/output error", str(what))
+    def fail(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
 
     store = opened(path)
     store.commit(1, b"", is_durable=False)
-    monkeypatch.setattr(store_file, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(StateFault, match="cannot be synchronised") as caught:
         store.commit(2, b"", is_durable=True)
     assert "disk is sound" in caught.value.hint

@@ -8,8 +8,10 @@ beside the rows, the slot first of all, is under such a digest too: an altered o
 After a `StateFault` the store may only be closed.
 """
 
+import os
 import secrets
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from . import store_file
@@ -57,15 +59,18 @@ class StateStore:
     def __init__(self, path: Path, protocol: str, service: str, key: bytes | None = None) -> None:
         self.path = path
         self._is_synchronous = False
-        self._connection = store_file.open_writer(path, protocol, service, key or secrets.token_bytes(DIGEST_KEY_BYTES))
-        try:
+        key = key or secrets.token_bytes(DIGEST_KEY_BYTES)
+        with ExitStack() as undo:
+            self._descriptor = store_file.open_file(path)
+            undo.callback(os.close, self._descriptor)
+            self._connection = store_file.open_writer(path, protocol, service, key)
+            undo.callback(self._connection.close)
             self._reader = store_file.open_reader(path)
+            undo.callback(self._reader.close)
             with guarding(path):
                 kept = store_file.read_kept(self._connection, path)
                 self._synchronise(is_durable=True)
-        except BaseException:
-            self._connection.close()
-            raise
+            self._closing = undo.pop_all()
         self._base, self._extras, self._totals, self._row_digest = kept
         self._checkpoint = Checkpoint(self._base.slot, counts_of(self._totals), digest_of(self._totals))
         self._waiting: dict[tuple[int, bytes], bytes | None] = {}
@@ -132,8 +137,7 @@ class StateStore:
 
     def close(self) -> None:
         """Forget what is not committed."""
-        self._reader.close()
-        self._connection.close()
+        self._closing.close()
 
     def _wait(self, database: int, key: bytes, record: bytes | None, size: int) -> None:
         self._waiting[(database, key)] = record
@@ -199,7 +203,7 @@ class StateStore:
         if is_durable == self._is_synchronous:
             return
         if is_durable:
-            store_file.synchronise(self.path)
+            store_file.synchronise(self._descriptor, self.path)
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'OFF'}")
         self._is_synchronous = is_durable
 

@@ -2,6 +2,9 @@
 
 Two connections at most see a row differently: the one writer, and readers that see the last commit. In WAL mode
 neither waits for the other, and a process killed at any moment leaves the last commit.
+
+While a connection is open, this process must close no other descriptor of the file: by POSIX the locks of all go with
+it, and whoever looks into the file from outside, and takes himself for the last, removes the write-ahead log.
 """
 
 import os
@@ -104,9 +107,20 @@ def log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-def synchronise(path: Path) -> None:
-    """See to it that what was written to the store at `path` so far survives a loss of power."""
-    for each in (path, log_of(path), path.parent):
+def open_file(path: Path) -> int:
+    """A descriptor of the file `path`, made if there is none: to be closed after all connections to it."""
+    try:
+        # SQLite gives its log the same rights as the file has.
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        hint = "set cell.state to a directory that you may write"
+        raise StateFault(f"cannot use the state store {path}: {error.strerror}", hint) from None
+
+
+def synchronise(descriptor: int, path: Path) -> None:
+    """See to it that what was written so far to the store at `path`, open as `descriptor`, survives a loss of power."""
+    os.fsync(descriptor)
+    for each in (log_of(path), path.parent):
         if each.exists():  # a log comes with the first write
             fsync(each)
 
@@ -121,12 +135,6 @@ def fsync(path: Path) -> None:
 
 
 def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
-    try:
-        # SQLite gives its log the same rights as the file has.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        hint = "set cell.state to a directory that you may write"
-        raise StateFault(f"cannot use the state store {path}: {error.strerror}", hint) from None
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS_MAX, isolation_level=None)
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     return connection
