@@ -400,9 +400,9 @@ def test_who_looks_into_the_file_leaves_the_log_where_it_is(path: Path) -> None:
         store.put(0, b"key", b"%d" % slot)
         store.commit(slot, b"", is_durable)
         store.snapshot().close()
-    look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(*c.execute('SELECT count(*) FROM row')); c.close()"
+    look = "import sqlite3, sys; f = sqlite3.connect(sys.argv[1]); print(*f.execute('SELECT key FROM row')); f.close()"
     found = subprocess.run([sys.executable, "-c", look, str(path)], check=True, capture_output=True, text=True)
-    assert found.stdout == "(1,)\n"
+    assert found.stdout == "(b'key',)\n"
     assert store_file.log_of(path).exists()
     store.close()
 
