@@ -28,7 +28,7 @@ from quorate.observe.snapshot import (
     ShadowSnapshot,
 )
 from quorate.trusted.errors import BrokenInvariant, OperatorFault
-from quorate.trusted.messages import Cause, Dissented
+from quorate.trusted.messages import Cause, Dissented, Undecided
 
 KV = Path(__file__).parents[1] / "examples" / "kv.toml"
 HOSTILE = b"\x1b[2J[bold]x[/bold]\n"
@@ -100,6 +100,12 @@ def all_of(terminal: int) -> bytes:
     return shown
 
 
+def rebuilt(name: str, took: float, since: float) -> dict[str, object]:
+    """What a cell tells of a replica that votes, whose rebuild took so long and ended so long ago, in seconds."""
+    life = {"age_seconds": took + since, "last_rebuild_seconds": since}
+    return {"name": name, "variant": "v", "role": "voting", **life}
+
+
 class FakeCell:
     """A registered cell without replicas: its control socket answers, its evidence is real."""
 
@@ -151,7 +157,7 @@ class FakeCell:
         )
         self.asked: list[Message] = []
         self.told: list[Message] = [{"replica": "b", "stage": stage, "share": share} for stage, share in STAGES]
-        self.recovered: object = [{"name": "b", "variant": "v", "role": "voting"}]
+        self.recovered: object = [rebuilt("b", 0.5, 0.0)]
 
     async def _recover(self, request: Message, tell: Tell) -> Message:
         self.asked.append(request)
@@ -235,7 +241,7 @@ def test_status_shows_every_replica(quorate: Command, cell: FakeCell) -> None:
     assert "3 records of evidence could not be kept" in result.out
     assert "\x1b" not in result.out
     assert "[bold]x[/bold]" in result.out, "what others wrote is not markup"
-    for word in ("checkpoint at slot 6, 4 s ago", "journal always, on disk up to slot 7", "exposed for 10 min"):
+    for word in ("checkpoint at slot 6, 4 s ago", "on disk up to slot 7 (only writes count)", "exposed for 10 min"):
         assert word in result.out
     for word in ("x restoring 25%, 1 retiring", "1 min 30 s ago", "1.25 s"):
         assert word in result.out
@@ -293,7 +299,7 @@ def test_inject_says_why_the_cell_refused(quorate: Command, cell: FakeCell) -> N
 def test_recover_asks_the_cell_and_tells_every_stage_once(quorate: Command, cell: FakeCell) -> None:
     result = quorate("recover", "b", "--cell", cell.name)
     assert result.code == 0
-    assert result.out.startswith("replica b (v) votes again, after 0.")
+    assert result.out == "replica b (v) votes again, after 0.50 s\n"
     assert result.err == "replica b: booting\nreplica b: restoring\nreplica b: catching up\n"
     assert cell.asked == [{"do": "recover", "replica": "b", "all": False, "strategy": None}]
 
@@ -303,6 +309,18 @@ def test_recover_all_by_a_strategy(quorate: Command, cell: FakeCell) -> None:
         assert quorate("recover", "--all", "--strategy", strategy, "--cell", cell.name).code == 0
     expected = {"do": "recover", "replica": None, "all": True}
     assert cell.asked == [expected | {"strategy": strategy} for strategy in ("restart", "shadow", "shadow-all")]
+
+
+def test_each_replica_is_told_with_its_own_time(quorate: Command, cell: FakeCell) -> None:
+    """They were rebuilt one after the other, so that none took as long as the command."""
+    cell.recovered = [rebuilt("a", 1.0, 7.0), rebuilt("b", 2.0, 5.0), rebuilt("c", 5.0, 0.0)]
+    cell.recovered.append({"name": "d", "variant": "v", "role": "voting"})
+    assert quorate("recover", "--all", "--cell", cell.name).out.splitlines() == [
+        "replica a (v) votes again, after 1.00 s",
+        "replica b (v) votes again, after 2.00 s",
+        "replica c (v) votes again, after 5.00 s",
+        "replica d (v) votes again",
+    ]
 
 
 def test_recover_json_is_one_object_and_no_progress(quorate: Command, cell: FakeCell) -> None:
@@ -382,9 +400,75 @@ def test_hashed_evidence_shows_digests(quorate: Command, cell: FakeCell, state: 
     assert "sha256" in quorate("evidence", "--cell", cell.name).out
 
 
-def test_no_evidence_is_said(quorate: Command, cell: FakeCell) -> None:
-    assert "every reply agreed" in quorate("evidence", "--cell", cell.name).out
-    assert json.loads(quorate("evidence", "--cell", cell.name, "--json").out)["dissents"] == []
+def test_no_evidence_is_said_and_no_more_than_that(quorate: Command, cell: FakeCell) -> None:
+    result = quorate("evidence", "--cell", cell.name)
+    assert result.out.splitlines() == [
+        f"cell {cell.name}: there is no evidence of a dissent, and none of a conviction",
+        "slots that were not decided since the cell started: none",
+    ]
+    told = json.loads(quorate("evidence", "--cell", cell.name, "--json").out)
+    assert (told["dissents"], told["convictions"], told["undecided"]) == ([], [], [])
+    assert (told["split"], told["unanswered"]) == (0, 0)
+
+
+def test_evidence_says_what_was_not_decided_and_where_to_read_on(quorate: Command, cell: FakeCell, state: Path) -> None:
+    """Nobody is accused where replies split, and not every reply agreed."""
+    assert isinstance(cell.status, dict)
+    cell.status |= {"split": 2, "unanswered": 1}
+    store = EvidenceStore(state, "redis/7.0", False, 100, 64)
+    store.start()
+    store.record_undecided(Undecided(7, HOSTILE, False, True, 10**9))
+    store.close()
+    result = quorate("evidence", "--cell", cell.name)
+    assert "\x1b" not in result.out
+    for words in (
+        "there is no evidence of a dissent, and none of a conviction",
+        "\\x1b[2J[bold]x",
+        "slots that were not decided since the cell started: 2 split, 1 unanswered",
+        "see how each variant answers that request",
+        "The log says which replicas were lost then",
+        "what to do: docs/commands.md, at quorate evidence",
+    ):
+        assert words in result.out
+    told = json.loads(quorate("evidence", "--cell", cell.name, "--json").out)
+    (entry,) = told["undecided"]
+    assert (entry["slot"], entry["count"], entry["is_split"], entry["is_write"]) == (7, 1, True, False)
+    assert (told["split"], told["unanswered"]) == (2, 1)
+
+
+def test_evidence_of_an_ended_cell_s_undecided_slots_calls_them_what_they_were(quorate: Command, state: Path) -> None:
+    """Only what is kept is known of it; slots that were unanswered are not called split."""
+    store = EvidenceStore(state, "redis/7.0", False, 100, 64)
+    store.start()
+    store.record_undecided(Undecided(7, b"x", True, False, 10**9, count=3))
+    store.close()
+    result = quorate("evidence", "--cell", str(state))
+    assert "since the cell started" not in result.out
+    assert "see how each variant answers" not in result.out
+    assert "unanswered: too few replied" in result.out
+    told = json.loads(quorate("evidence", "--cell", str(state), "--json").out)
+    assert (told["split"], told["unanswered"], told["undecided"][0]["count"]) == (None, None, 3)
+
+
+@pytest.mark.parametrize("status", [None, {}, {"split": "many", "unanswered": None}])
+def test_evidence_of_a_cell_that_does_not_say_how_much_it_decided(
+    quorate: Command, cell: FakeCell, state: Path, status: object
+) -> None:
+    record(state)
+    cell.status = status
+    result = quorate("evidence", "--cell", cell.name)
+    assert result.code == 0
+    assert Cause.WRONG_WRITE.value in result.out
+    assert "since the cell started" not in result.out
+
+
+def test_evidence_of_a_cell_that_does_not_answer_is_shown(quorate: Command, cell: FakeCell, state: Path) -> None:
+    record(state)
+    cell.entry.control.unlink()
+    result = quorate("evidence", "--cell", cell.name)
+    assert result.code == 0
+    assert Cause.WRONG_WRITE.value in result.out
+    assert "warning: how many slots were not decided is not known: the cell cannot be reached" in result.err
 
 
 def test_evidence_of_a_cell_that_has_ended_is_found_by_name_or_directory(
@@ -445,7 +529,7 @@ def test_check_as_json(quorate: Command) -> None:
     assert told["families"] == dict.fromkeys(("dictionary", "sqlite", "log"), "small store")
     assert {"XADD", "XGROUP CREATE", "SORT"} < set(told["refused"])
     assert told["refused_partly"] == []
-    assert told["replicas"][0] == {"name": "a", "domain": "sandbox", "variants": ["dictionary"]}
+    assert told["replicas"][0] == {"name": "a", "domain": "sandbox", "variants": ["dictionary"], "strategy": "none"}
     assert told["warnings"] == ["drills are on: this machine's user can inject faults into replicas"]
 
 
@@ -464,6 +548,20 @@ def test_check_shows_how_often_replicas_are_rebuilt(quorate: Command, tmp_path: 
     result = quorate("check", str(path))
     for word in ("recovery shadow-all, not reactive, journal always", "10m"):
         assert word in result.out
+
+
+def test_check_shows_the_strategy_of_each_replica(quorate: Command, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    text = PROCESSES.replace('name = "b"\ndomain', 'name = "b"\nstrategy = "none"\ndomain')
+    path.write_text(text.replace("[[variant]]", '[recovery]\nstrategy = "shadow"\n[[variant]]', 1))
+    rows = [line.split("│") for line in quorate("check", str(path)).out.splitlines() if " process " in line]
+    assert [[row[place].strip() for place in (1, 5, 6)] for row in rows] == [
+        ["a", "shadow", "1h"],
+        ["b", "none", "-"],
+        ["c", "shadow", "1h"],
+    ]
+    told = json.loads(quorate("check", "--json", str(path)).out)
+    assert [replica["strategy"] for replica in told["replicas"]] == ["shadow", "none", "shadow"]
 
 
 def test_check_warns_of_process_domains(quorate: Command, tmp_path: Path) -> None:
@@ -504,6 +602,20 @@ def test_wrong_arguments_are_said_on_stderr(quorate: Command, line: str) -> None
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("error: ")
     assert "hint: " in result.err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("recover a --strategy none", "for '--strategy': 'none' is not one of 'restart', 'shadow', 'shadow-all'."),
+        ("inject a nonsense", "for 'FAULT': 'nonsense' is not one of 'corrupt', 'mute', "),
+        ("evidence --limit 0", "for '--limit': must be at least 1, not 0"),
+        ("demo --requests 9999999", "for '--requests': must be at most 1000000, not 9999999"),
+        ("demo --requests many", "for '--requests': must be an integer, not 'many'"),
+    ],
+)
+def test_wrong_values_are_said_in_our_words(quorate: Command, line: str, said: str) -> None:
+    assert quorate(*line.split()).err.startswith(f"error: Invalid value {said}")
 
 
 def test_without_a_command_the_help_is_shown(quorate: Command) -> None:

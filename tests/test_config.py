@@ -131,6 +131,7 @@ def test_every_key_can_be_given(read: Loader, tmp_path: Path) -> None:
         """
         + "".join(
             f'[[replica]]\nname = "r{seat}"\ndomain = "process"\nvariants = ["v"]\nevery = "{seat + 1}m"\n'
+            + ('strategy = "shadow"\n' if seat else "")
             for seat in range(5)
         )
     )
@@ -148,6 +149,7 @@ def test_every_key_can_be_given(read: Loader, tmp_path: Path) -> None:
     assert len(config.replicas) == 5
     assert (config.journal.sync, config.checkpoint.every) == ("always", 5_000)
     assert (config.recovery.strategy, config.recovery.reactive) == ("shadow-all", False)
+    assert config.strategies() == ["shadow-all", *["shadow"] * 4]
     assert config.every_ns() == [minutes * 60_000_000_000 for minutes in range(1, 6)]
 
 
@@ -155,6 +157,29 @@ def test_a_replica_without_a_period_of_its_own_takes_the_cell_s(read: Loader) ->
     replicas = REPLICAS.replace('name = "b"', 'name = "b"\nevery = "90s"')
     config = read(whole(replicas=replicas, more='[recovery]\nstrategy = "shadow"\nevery = "1h"\n'))
     assert config.every_ns() == [3_600_000_000_000, 90_000_000_000, 3_600_000_000_000]
+
+
+def test_a_replica_may_have_a_strategy_of_its_own(read: Loader) -> None:
+    replicas = REPLICAS.replace('name = "b"', 'name = "b"\nstrategy = "none"').replace(
+        'name = "c"', 'name = "c"\nstrategy = "restart"\nevery = "90s"'
+    )
+    hour = 3_600_000_000_000
+    for cell in ("shadow", "shadow-all"):
+        config = read(whole(replicas=replicas, more=f'[recovery]\nstrategy = "{cell}"\n'))
+        assert config.strategies() == [cell, "none", "restart"]
+        assert config.every_ns() == [hour, 0, 90_000_000_000]
+    config = read(whole(replicas=replicas))
+    assert config.strategies() == ["none", "none", "restart"]
+    assert config.every_ns() == [0, 0, 90_000_000_000], "a plan of its own, though the cell has none"
+
+
+def test_one_replica_has_no_shadow_all_of_its_own(refused: Refused) -> None:
+    problems = refused(whole(replicas=REPLICAS.replace('name = "b"', 'name = "b"\nstrategy = "shadow-all"')))
+    assert problems["replica[2].strategy"].message == "one replica alone has no shadow-all"
+    assert problems["replica[2].strategy"].hint == "set recovery.strategy, or write shadow here"
+    for wrong in ('"sideways"', "true", "3", "[]"):
+        problems = refused(whole(replicas=REPLICAS.replace('name = "b"', f'name = "b"\nstrategy = {wrong}')))
+        assert problems["replica[2].strategy"].message.startswith('must be "none", "restart" or "shadow", not ')
 
 
 @pytest.mark.parametrize("sync", ["off", "interval", "always"])

@@ -83,5 +83,17 @@ def test_a_cell_that_does_not_heal_by_itself_is_said(tmp_path: Path) -> None:
 def test_a_period_without_a_strategy_is_said(tmp_path: Path) -> None:
     replicas = seats("u", "v", "w").replace('name = "b"', 'name = "b"\nevery = "10m"')
     (warning,) = warned(tmp_path, replicas)
-    assert warning == "b: every has no effect, since recovery.strategy is none"
+    assert warning == "b: every has no effect, since the strategy is none"
     assert warned(tmp_path, replicas, more='[recovery]\nstrategy = "shadow"\n') == ()
+    own = replicas.replace("every", 'strategy = "{}"\nevery')
+    assert warned(tmp_path, own.format("shadow")) == ()
+    assert warned(tmp_path, own.format("none"), more='[recovery]\nstrategy = "shadow"\n') == (warning,)
+
+
+def test_what_a_restart_of_some_costs_is_said_of_them(tmp_path: Path) -> None:
+    replicas = seats("u", "v", "w").replace('name = "b"', 'name = "b"\nstrategy = "restart"')
+    (warning,) = warned(tmp_path, replicas)
+    assert warning.startswith("b: strategy restart costs a vote during every rebuild: a fault meanwhile stops the cell")
+    others = replicas.replace("restart", "shadow")
+    (warning,) = warned(tmp_path, others, more='[recovery]\nstrategy = "restart"\n')
+    assert warning.startswith("a, c: strategy restart costs a vote")

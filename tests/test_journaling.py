@@ -414,3 +414,27 @@ def test_a_keeper_that_is_renewed_says_how_the_journal_stands() -> None:
             assert await stage.ask("GET", "key") == b"value"
 
     play(scene)
+
+
+def test_what_lies_behind_the_checkpoint_is_not_buried_any_more() -> None:
+    """Its records stay where they are until their segment is given back."""
+
+    async def scene(directory: Path) -> None:
+        async with staged(journaled("always"), directory) as stage:
+            await stage.ask("SET", "key", "value")
+            recording, slot = stage.cell.core.recording, stage.cell.core.order.next_slot
+            recording.bury(slot, "unanswered", stage.cell.shell.now())
+            stage.cell.core.begin_at(slot)
+            await stage.ask("SET", "key", "again")
+            kept = await stage.cell.keeping.checkpoint(is_urgent=True)
+            assert kept > slot
+            assert recording.tombstones.ranges == []
+            later = stage.cell.core.order.next_slot
+            recording.bury(later, "unanswered", stage.cell.shell.now())
+        async with staged(journaled("always"), directory) as stage:
+            file = stage.cell.journaling.file
+            assert file is not None
+            assert [(one[0], one[1]) for one in stage.cell.core.recording.tombstones.ranges] == [(later, later)]
+            assert stage.cell.core.order.next_slot > later
+
+    play(scene)

@@ -6,23 +6,25 @@ import socket
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate import keeping
+from quorate import assemble, journaling, keeping, rebuild, restart
 from quorate.facts import RebuildFailed, RevivalBegan, RevivalEnded, SeatLeftEmpty
+from quorate.keeping import StateKeeping
 from quorate.restart import DISAGREEMENT_HINT, replay, surviving
 from quorate.state.journal_file import JournalFile
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.journal import Entry
-from quorate.trusted.messages import Cause, Retired, Role
+from quorate.trusted.messages import Cause, Convicted, Retired, Role
 from quorate.trusted.protocols.redis.framing import encode_request
 from quorate.trusted.shell import Shell
 from quorate.trusted.tombstones import Tombstones
 from tests.cell.bare import KIB, SECOND_NS, SLOW, SlowLane
-from tests.cell.inside import Part, Replica, Stage, document, play, staged
+from tests.cell.inside import Part, Replica, Stage, config_of, document, play, staged
 from tests.cell.support import Document
 
 REQUESTS = [b"one", b"two", b"three", b"four"]
@@ -189,6 +191,82 @@ def test_replicas_that_are_lost_during_the_first_checkpoint_begin_anew() -> None
             assert [fact.reason for fact in stage.told(RevivalEnded)] == [""]
             assert await stage.ask("INCR", "counter") == 2
             await stage.agreed()
+
+    play(scene)
+
+
+@pytest.mark.parametrize("has_journal", [True, False])
+@pytest.mark.parametrize("moment", ["learning", "reading", "listening"])
+def test_replicas_that_are_lost_at_any_moment_of_a_start_begin_anew(
+    monkeypatch: pytest.MonkeyPatch, moment: str, has_journal: bool
+) -> None:
+    """Whatever it waits for: that too few vote is told once, and must not be told to nobody."""
+    stages: list[Stage] = []
+
+    async def lose() -> None:
+        stage = stages.pop()
+        for replica in stage.current()[:2]:
+            replica.domain.crash(1)
+        await stage.until(lambda: len(stage.told(Convicted)) == 2, "it is told that they are lost")
+
+    async def learning(*arguments: Any) -> None:
+        await restart.learn(*arguments)
+        if stages and moment == "learning":
+            await lose()
+
+    async def listening(shell: Shell, listener: socket.socket) -> None:
+        await listen(shell, listener)
+        if stages and moment == "listening":
+            await lose()
+
+    async def reading(keeping: StateKeeping) -> None:
+        if stages and moment == "reading":
+            await lose()
+        await read(keeping)
+
+    listen, read = Shell.listen, StateKeeping.read
+    monkeypatch.setattr(journaling, "learn", learning)
+    monkeypatch.setattr(Shell, "listen", listening)
+    monkeypatch.setattr(StateKeeping, "read", reading)
+
+    async def scene(directory: Path) -> None:
+        async with staged(durable(), directory) as stage:
+            await count(stage)
+            await stage.cell.keeping.checkpoint(is_urgent=True)
+            if has_journal:
+                await stage.ask("INCR", "counter")
+        stage = Stage(config_of(durable(), directory), {})
+        stages.append(stage)
+        with patch.object(assemble, "make", stage.make), patch.object(rebuild, "make", stage.make):
+            try:
+                await stage.start()
+                if has_journal or moment != "reading":
+                    await stage.until(lambda: stage.told(RevivalEnded), "all began anew")
+                    assert [fact.reason for fact in stage.told(RevivalEnded)] == [""]
+                assert await stage.ask("INCR", "counter") == 11 + has_journal
+                await stage.cell.recover(["b"], None, lambda replica, told, share: None)
+                await stage.agreed()
+            finally:
+                await stage.stop()
+
+    play(scene)
+
+
+def test_a_start_that_loses_all_it_has_while_it_reads_is_refused() -> None:
+    """It does not wait for what can no longer be read."""
+    lives: dict[str, int] = {}
+
+    def frail(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        if request[0] == b"GET":  # it is read for the checkpoint
+            lives[replica.name] = lives.get(replica.name, 0) + 1
+            replica.domain.crash(1)
+        return b"-LOADING\r\n" if lives.get(replica.name) else reply
+
+    async def scene(directory: Path) -> None:
+        async with staged(durable(), directory) as stage:
+            await stage.ask("INCR", "counter")
+        fault = await refused(directory, one=frail, two=frail, three=frail)
+        assert "did not become ready" in str(fault)
 
     play(scene)
 

@@ -13,9 +13,18 @@ import pytest
 from quorate import refill, restart, revival
 from quorate.domains.port import Ended
 from quorate.experiments.client import ErrorReply
-from quorate.facts import RebuildDone, RebuildFailed, RevivalBegan, RevivalEnded, SeatLeftEmpty
-from quorate.revival import calls_for
+from quorate.facts import (
+    JournalSuspected,
+    RebuildBegan,
+    RebuildDone,
+    RebuildFailed,
+    RevivalBegan,
+    RevivalEnded,
+    SeatLeftEmpty,
+)
+from quorate.revival import DEADLY, calls_for
 from quorate.state.link import Keeper
+from quorate.suspects import TIMES_MIN
 from quorate.trusted.changes import STRING
 from quorate.trusted.errors import BrokenInvariant, OperatorFault
 from quorate.trusted.messages import (
@@ -137,6 +146,146 @@ def test_poison_kills_once_and_the_next_wait_is_longer() -> None:
             assert len(stage.told(RevivalBegan)) == 2
             assert stage.told(RevivalEnded)[1].seconds >= revival.WAIT_SECONDS_FIRST
             assert await stage.agreed() == [(0, b"key", repr(b"good"))]
+
+    play(scene)
+
+
+class Late:
+    """The part of replicas that answer a poisonous write, then tell nothing of their state, and end a moment later."""
+
+    def __init__(self) -> None:
+        self._poisoned: set[Replica] = set()
+
+    def __call__(self, replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        if request[0] == b"SET" and b"poison" in request:
+            self._poisoned.add(replica)
+            asyncio.get_running_loop().call_later(0.03, replica.domain.crash, 1)
+        return None if request[0] in (b"GET", b"DBSIZE") and replica in self._poisoned else reply
+
+
+async def suspected(stage: Stage) -> int:
+    """The one slot that the operator is told of in the end."""
+    await stage.until(lambda: stage.told(RevivalEnded), "it is found")
+    reason = stage.told(RevivalEnded)[0].reason
+    told = stage.told(JournalSuspected)
+    assert all(fact.times >= TIMES_MIN for fact in told)
+    assert [fact.last - fact.first for fact in told] == sorted((fact.last - fact.first for fact in told), reverse=True)
+    assert told[-1].first == told[-1].last
+    assert reason == DEADLY.format(told[-1].first)
+    return int(told[-1].first)
+
+
+def test_a_decided_write_that_ends_them_a_moment_later_is_named_and_can_be_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a few revivals in a row they look for it; nothing is buried, and clients wait no more."""
+    monkeypatch.setattr(revival, "WAIT_SECONDS_FIRST", 0.01)
+
+    async def scene(directory: Path) -> None:
+        late = Late()
+        parts = {"one": late, "two": late, "three": late}
+        wanted = document() | {"journal": {"sync": "always"}}
+        async with staged(wanted, directory, **parts) as stage:
+            for number in range(1, 31):
+                assert await stage.ask("INCR", "counter") == number
+            slot = stage.cell.core.order.next_slot
+            assert await stage.ask("SET", "key", "poison") == b"OK"
+            other = asyncio.ensure_future(stage.ask("INCR", "counter"))
+            assert await suspected(stage) == slot
+            counted = 31 if await other == 31 else 30
+            assert "NOQUORUM" in str(await stage.ask("INCR", "counter"))
+            assert stage.cell.core.recording.tombstones.within(slot, slot) == []
+            with pytest.raises(OperatorFault, match="the cell is lost"):
+                await stage.cell.recover(["b"], None, no_progress)
+        with pytest.raises(OperatorFault, match=f"--leave-out {slot}"):
+            async with staged(wanted, directory, **parts):
+                pytest.fail("it started")
+        async with staged(wanted, directory, slot, **parts) as stage:
+            assert await stage.ask("GET", "counter") == b"%d" % counted
+            assert await stage.ask("EXISTS", "key") == 0
+            assert stage.told(RevivalBegan) == []
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_what_they_survive_after_all_is_suspected_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something else was the end of them, thrice."""
+    monkeypatch.setattr(revival, "WAIT_SECONDS_FIRST", 0.01)
+    is_sick = True
+
+    def frail(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        if is_sick and request[0] == b"GET":
+            replica.domain.crash(1)
+        return reply
+
+    async def scene(directory: Path) -> None:
+        nonlocal is_sick
+        async with staged(document(), directory, one=frail, two=frail, three=frail) as stage:
+            await stage.ask("SET", "key", "value")
+            crash(stage, 0, 1)
+            await stage.until(lambda: stage.told(JournalSuspected), "it is looked for")
+            is_sick = False
+            await begun_anew(stage)
+            assert not stage.cell.revival.suspects
+            assert len(stage.told(JournalSuspected)) == 1
+            assert await stage.ask("GET", "key") == b"value"
+            await stage.agreed()
+
+    play(scene)
+
+
+def test_each_wait_is_longer_though_no_checkpoint_was_made_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it is told once that all were begun anew: when they were."""
+    monkeypatch.setattr(revival, "WAIT_SECONDS_FIRST", 0.02)
+    waits: list[float] = []
+
+    def frail(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
+        if request[0] == b"GET" and len(waits) < 4:
+            replica.domain.crash(1)
+        return reply
+
+    async def scene(directory: Path) -> None:
+        async with staged(document(), directory, one=frail, two=frail, three=frail) as stage:
+            reviver = stage.cell.revival
+            tried = reviver._try
+
+            async def trying() -> str:
+                waits.append(reviver._wait_seconds)
+                return await tried()
+
+            monkeypatch.setattr(reviver, "_try", trying)
+            await stage.ask("SET", "key", "value")
+            crash(stage, 0, 1)
+            await begun_anew(stage)
+            assert waits == [0.0, 0.02, 0.04, 0.08]
+            assert len(stage.told(RevivalBegan)) == 4
+            assert len(stage.told(RevivalEnded)) == 1
+            assert stage.cell.revival.count == 4
+            assert await stage.ask("GET", "key") == b"value"
+
+    play(scene)
+
+
+def test_no_rebuild_begins_while_all_wait_to_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a variant called faulty whose rebuild was given up for that."""
+    monkeypatch.setattr(revival, "WAIT_SECONDS_FIRST", 0.3)
+
+    async def scene(directory: Path) -> None:
+        async with staged(document((("one", "four"), ("two", "five"), ("three", "six"))), directory) as stage:
+            for times in (1, 2):
+                crash(stage, 0)
+                await stage.until(lambda: len(stage.told(Convicted)) >= 1, "it is lost")
+                crash(stage, 1, 2)
+                await begun_anew(stage, times)
+            places = [
+                number for number, fact in enumerate(stage.facts) if isinstance(fact, RevivalBegan | RevivalEnded)
+            ]
+            for begins, ends in zip(places[::2], places[1::2], strict=True):
+                assert not any(isinstance(fact, RebuildBegan) for fact in stage.facts[begins:ends])
+            assert stage.told(RevivalEnded)[1].seconds >= 0.3
+            assert stage.cell.recovery._failed_as == [set(), set(), set()]
+            assert [seat.life.failures for seat in stage.cell.seats] == [0, 0, 0]
 
     play(scene)
 

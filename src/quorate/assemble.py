@@ -131,7 +131,7 @@ class Cell:
             self._begin_all()
             if has_replayed:
                 # Else all would be executed again at the next start too. What cannot be read is said, and served.
-                await self.keeping.read()
+                await self.revival.read()
         except BaseException:
             await self.stop()
             raise
@@ -157,7 +157,8 @@ class Cell:
         self._begin(self.keeping.scrub())
         self._begin(self.keeping.watch())
         self._begin(self.recovery.run())
-        self.revival.is_armed = True
+        # What was lost before is seen to as well.
+        self.revival.arm()
 
     def broke(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An error that nobody expected came up. In the shell or the core it is our own bug: the cell halts."""

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from typer.exceptions import Abort, Exit, TyperException
 
 from . import __version__
 from .commands import bench, check, demo, doctor, evidence, recover, run, screen, status
 from .config import ConfigFault
+from .config_values import explain_value
 from .trusted.errors import OperatorFault, QuorateError
 
 FAILED = 1
@@ -126,7 +128,7 @@ def _evidence(
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many records to show, the newest.")] = 50,
     cell: CellName = None,
 ) -> None:
-    """Show the replies that were outvoted, and who was convicted."""
+    """Show the replies that were outvoted, who was convicted, and what was not decided."""
     evidence.evidence(cell, limit, as_json)
 
 
@@ -148,7 +150,7 @@ def _recover(
     ] = None,
     is_all: Annotated[bool, typer.Option("--all", help="Every replica.")] = False,
     strategy: Annotated[
-        Strategy | None, typer.Option(help="How; the cell's own strategy unless given.", show_default=False)
+        Strategy | None, typer.Option(help="How; each replica's own strategy unless given.", show_default=False)
     ] = None,
     as_json: AsJson = False,
     cell: CellName = None,
@@ -184,6 +186,21 @@ def _bench_vmfit(
     bench.vmfit(as_json, quick, scale, out)
 
 
+def _in_our_words(error: TyperException) -> str:
+    """What is wrong with the arguments. What pydantic found wrong with a value is not said in pydantic's words."""
+    found = error.__cause__
+    if isinstance(found, ValidationError):
+        detail = found.errors(include_url=False)[0]
+        match detail["type"]:
+            case "value_error":
+                error.message = str(detail["ctx"]["error"])
+            case "int_parsing":
+                error.message = f"must be an integer, not {detail['input']!r}"
+            case _:
+                error.message, _ = explain_value(detail)
+    return error.format_message()
+
+
 def main() -> None:
     """Run one command and exit. Errors are said on stderr; a bug of our own leaves its traceback."""
     try:
@@ -200,7 +217,7 @@ def main() -> None:
         screen.print_error(f"{type(error).__name__}: {error}")
         code = FAILED
     except TyperException as error:
-        screen.print_error(error.format_message(), "quorate --help lists commands and options")
+        screen.print_error(_in_our_words(error), "quorate --help lists commands and options")
         code = error.exit_code
     except (Abort, KeyboardInterrupt):
         code = INTERRUPTED

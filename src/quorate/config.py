@@ -201,7 +201,15 @@ class Replica:
     name: Name
     domain: Literal["sandbox", "process"] = "sandbox"
     variants: Annotated[tuple[str, ...], Field(min_length=1)]
+    strategy: Literal["none", "restart", "shadow"] | None = None
     every: Annotated[Duration | None, BeforeValidator(read_optional_duration)] = None
+
+    @field_validator("strategy", mode="before")
+    @classmethod
+    def _check_strategy(cls, value: object) -> object:
+        if value == "shadow-all":
+            raise refusal("one replica alone has no shadow-all", "set recovery.strategy, or write shadow here")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +228,14 @@ class Config:
     variants: dict[str, Variant]
     replicas: tuple[Replica, ...]
 
+    def strategies(self) -> list[str]:
+        """How each seat's replica is rejuvenated: its own strategy, else the cell's."""
+        return [replica.strategy or self.recovery.strategy for replica in self.replicas]
+
     def every_ns(self) -> list[int]:
         """How often each seat's replica is rejuvenated, in nanoseconds; 0 for never."""
-        if self.recovery.strategy == "none":
-            return [0] * len(self.replicas)
-        return [(replica.every or self.recovery.every).ns for replica in self.replicas]
+        planned = zip(self.replicas, self.strategies(), strict=True)
+        return [0 if strategy == "none" else (replica.every or self.recovery.every).ns for replica, strategy in planned]
 
 
 TABLES: dict[str, type] = {

@@ -5,7 +5,7 @@ Knows only a checked `Config`. Read by `check`, `run` and the cell's snapshot.
 
 from collections import Counter
 
-from .config import Config, Variant
+from .config import Config, Replica, Variant
 from .families import STRING_BYTES_MAX, STRING_OPTION, unequal_strings
 
 
@@ -54,13 +54,20 @@ def _exposure(config: Config) -> list[str]:
 
 def _recovery(config: Config) -> list[str]:
     found = []
-    if config.recovery.strategy == "restart":
+    restarted = _by_strategy(config, "restart")
+    if restarted:
         spare = config.cell.f - 1
         rest = f"only {spare} more may be faulty meanwhile" if spare else "a fault meanwhile stops the cell"
-        found.append(f"strategy restart costs a vote during every rebuild: {rest}; shadow costs none")
+        names = "" if len(restarted) == len(config.replicas) else f"{', '.join(each.name for each in restarted)}: "
+        found.append(f"{names}strategy restart costs a vote during every rebuild: {rest}; shadow costs none")
     if not config.recovery.reactive:
         found.append("recovery.reactive is off: a replica that loses its vote stays away until it is asked for or due")
     return found
+
+
+def _by_strategy(config: Config, wanted: str) -> list[Replica]:
+    planned = zip(config.replicas, config.strategies(), strict=True)
+    return [replica for replica, strategy in planned if strategy == wanted]
 
 
 def _leftovers(config: Config) -> list[str]:
@@ -69,9 +76,9 @@ def _leftovers(config: Config) -> list[str]:
     unused = [name for name in config.variants if name not in used]
     if unused:
         found.append(f"no replica uses the variant {', '.join(unused)}")
-    idle = [replica.name for replica in config.replicas if replica.every and config.recovery.strategy == "none"]
+    idle = [replica.name for replica in _by_strategy(config, "none") if replica.every]
     if idle:
-        found.append(f"{', '.join(idle)}: every has no effect, since recovery.strategy is none")
+        found.append(f"{', '.join(idle)}: every has no effect, since the strategy is none")
     deaf = [variant.name for variant in config.variants.values() if not _is_told_its_socket(variant)]
     if deaf:
         found.append(f"{', '.join(deaf)}: no argument has {{socket}}, so the service is not told where to listen")

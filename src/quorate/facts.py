@@ -66,6 +66,15 @@ class RevivalEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalSuspected:
+    """All began anew so many `times` in a row: something among these slots of the journal may be why."""
+
+    first: int
+    last: int
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class StateLost:
     """State is kept no more, for this reason: no replica can be rebuilt until another keeper has read it anew."""
 
@@ -116,6 +125,7 @@ Fact = (
     | SeatLeftEmpty
     | RevivalBegan
     | RevivalEnded
+    | JournalSuspected
     | StateLost
     | StateRegained
     | StateMiscounted

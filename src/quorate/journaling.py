@@ -13,6 +13,7 @@ from .state.anchor import NO_ANCHOR, Anchor, Base
 from .state.journal_file import JournalFile
 from .state.journal_opening import JOURNAL_DIRECTORY
 from .state.link import Keeper
+from .suspects import Suspects
 from .trusted.errors import OperatorFault
 from .trusted.journal import JournalFault
 from .trusted.shell import Shell
@@ -76,6 +77,7 @@ class Journaling:
             self._has_begun = True
             self._core.begin_at(max(slot, file.recovered.highest_slot))
             self._core.recording.tombstones = file.recovered.tombstones
+            self._core.recording.kept(slot)  # segments that hold older ones too are not given back yet
             file.begin(self._synced, self._failed, self._shell.synced)
             if self._left_out:
                 await self._leave_out(file, slot, self._left_out)
@@ -99,11 +101,19 @@ class Journaling:
         self._core.recording.tombstones.bury(slot, slot, LEFT_OUT)
         await file.bury(slot, LEFT_OUT, self._shell.now())
 
-    async def again(self, keeper: Keeper) -> None:
-        """All replicas are new ones, and hold the last checkpoint: execute what was decided after it."""
+    async def again(self, keeper: Keeper, suspects: Suspects | None = None) -> None:
+        """All replicas are new ones, and hold the last checkpoint: execute what was decided after it.
+
+        Raises `Disagreement` as `begin`; it names the part of the `suspects` that the replicas did not survive.
+        """
         file = self.require()
         self.write()
-        await replay(self._core, self._shell, file, keeper.checkpoint.slot)
+        await replay(self._core, self._shell, file, keeper.checkpoint.slot, suspects=suspects)
+
+    @property
+    def last_slot(self) -> int:
+        """The last slot that was written down, 0 where none was."""
+        return self.file.journal.last_slot if self.file is not None else 0
 
     def require(self) -> JournalFile:
         """The journal's file. Raises `JournalFault` when there is none any more."""

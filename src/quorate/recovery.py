@@ -61,7 +61,7 @@ class Recovery:
         recovery = config.recovery
         self._schedule = Schedule(
             config.cell.f,
-            Strategy(recovery.strategy),
+            [Strategy(name) for name in config.strategies()],
             config.every_ns(),
             [len(replica.variants) for replica in config.replicas],
             recovery.reactive,
@@ -168,7 +168,7 @@ class Recovery:
             self._done(seat, variant, began_at, rebuild.why in PLANNED)
         finally:
             if self._schedule.running(seat.index) is not None:
-                self._failed(seat, variant, reason)
+                (self._given_up if reason == BEGIN_ANEW else self._failed)(seat, variant, reason)
             self._changed.set()
 
     # When all replicas begin anew.
@@ -185,10 +185,14 @@ class Recovery:
             rebuild = self._schedule.running(seat.index)
             if rebuild is not None:
                 # It was cancelled before its first step, and so could not say itself that it has ended.
-                self._failed(seat, self._variant(seat, rebuild.why), BEGIN_ANEW)
+                self._given_up(seat, self._variant(seat, rebuild.why), BEGIN_ANEW)
 
     def all_lost(self) -> None:
-        """All replicas are to go: no seat has a vote from now on, until another replica votes in it."""
+        """All replicas are to go: no seat has a vote from now on, until another replica votes in it.
+
+        Nothing is begun before `go_on`, and what is under way comes to nothing.
+        """
+        self._is_paused = True
         for seat in self.seats:
             self._lost_at.setdefault(seat.index, time.monotonic())
             seat.retire()
@@ -235,9 +239,18 @@ class Recovery:
                 asked.set_exception(_cell_is_lost())
         self._asked.clear()
 
+    def _given_up(self, seat: Seat, variant: Variant, reason: str) -> None:
+        """A rebuild is not gone on with, through no fault of its variant's."""
+        self._on_fact(RebuildFailed(seat.replica.name, variant.name, reason))
+        self._ended(seat, reason)
+
     def _failed(self, seat: Seat, variant: Variant, reason: str, hint: str = "") -> None:
-        self._schedule.failed(seat.index, self._shell.clock.now())
         self._note_failure(seat, variant, reason)
+        self._ended(seat, reason, hint)
+
+    def _ended(self, seat: Seat, reason: str, hint: str = "") -> None:
+        """What was under way for this seat came to nothing: whoever asked for it is told."""
+        self._schedule.failed(seat.index, self._shell.clock.now())
         asked = self._asked.pop(seat.index, None)
         if asked is not None and not asked.done():
             message = f"replica {seat.replica.name} was not rebuilt: {reason}"
@@ -326,7 +339,7 @@ class Recovery:
         Where this is cancelled, what has not begun is wanted no more; what has goes on.
         """
         seats = [self._named(name) for name in names]
-        if self._is_over:
+        if self._is_over or self._core.is_lost:
             raise _cell_is_lost()
         for seat in seats:
             refusal = self._schedule.refusal(seat.index)

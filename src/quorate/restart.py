@@ -11,10 +11,11 @@ import socket
 from .state.faults import FeedFault
 from .state.journal_file import JournalFile
 from .state.link import Keeper
+from .suspects import Part, Suspects
 from .trusted.changes import LARGE_BYTES
 from .trusted.coordinator import Coordinator
 from .trusted.errors import OperatorFault
-from .trusted.journal import Entry
+from .trusted.journal import INEXACT, Entry
 from .trusted.shell import Shell
 from .trusted.tombstones import Tombstones
 
@@ -41,37 +42,49 @@ async def fill(keeper: Keeper, sock: socket.socket, number: int, name: str) -> N
 class Disagreement(OperatorFault):
     """The replicas do not agree on what the journal holds.
 
-    All before slot `begins` was decided. `slot` is the one that they came to grief over, 0 where that is not known.
+    All before slot `begins` was decided. `slot` is the one that they came to grief over, 0 where that is not known, and
+    `part` the part of what was suspected that was executed last, if any was.
     """
 
-    def __init__(self, begins: int, slot: int) -> None:
+    def __init__(self, begins: int, slot: int, part: Part | None = None) -> None:
         where = f", at slot {slot}" if slot else ""
         hint = DISAGREEMENT_HINT + (LEAVE_OUT_HINT.format(slot) if slot else "")
         super().__init__(f"the replicas do not agree on what the journal holds{where}", hint)
         self.begins = begins
+        self.part = part
 
 
-async def replay(core: Coordinator, shell: Shell, journal_file: JournalFile, after: int, singly_from: int = 0) -> int:
+async def replay(
+    core: Coordinator,
+    shell: Shell,
+    journal_file: JournalFile,
+    after: int,
+    singly_from: int = 0,
+    suspects: Suspects | None = None,
+) -> int:
     """Execute again what was ordered behind slot `after` and not buried, as new slots. Returns how many those were.
 
     Slots from `singly_from` on are executed one by one (0: none), so that the `Disagreement` that this raises, when the
-    replicas do not agree on it, names the slot.
+    replicas do not agree on it, names the slot; of the `suspects` it names the part.
     """
     first = core.order.next_slot
-    replaying = _Replaying(core, shell, after + 1)
+    suspects = suspects or Suspects()
+    replaying = _Replaying(core, shell, after + 1, suspects)
     count = 0
     for entry in journal_file.entries(after):
         check_known(core, entry)
         for part in surviving(entry, core.recording.tombstones):
             is_single = 0 < singly_from <= part.last
-            for piece in _singly(part) if is_single else [part]:
-                await replaying.room()
+            is_divided = is_single or suspects.is_within(part.first, part.last)
+            for piece in _singly(part) if is_divided else [part]:
+                await replaying.comes(piece)
                 core.replay(piece, shell.now())
                 shell.schedule()
                 await replaying.asked(piece, is_single)
             count += 1
             if not count % ENTRIES_AT_ONCE:
                 await asyncio.sleep(0)
+    await replaying.survived()
     await replaying.settled(0)
     return core.order.next_slot - first
 
@@ -79,15 +92,45 @@ async def replay(core: Coordinator, shell: Shell, journal_file: JournalFile, aft
 class _Replaying:
     """Waits for a core that executes again, which knows no events. All before slot `begins` is decided."""
 
-    def __init__(self, core: Coordinator, shell: Shell, begins: int) -> None:
+    def __init__(self, core: Coordinator, shell: Shell, begins: int, suspects: Suspects) -> None:
         self._core = core
         self._shell = shell
         self._begins = begins
+        self._suspects = suspects
+        # The part of what is suspected that is being executed: its number, its slots, and what it was asked in.
+        self._number = 0
+        self._part: Part | None = None
+        self._mode = 0
         self._asked = 0
         self._closed = core.tally.split + core.tally.unanswered
 
-    async def room(self) -> None:
-        """Until more may be asked. Raises `Disagreement` when something was not decided."""
+    async def comes(self, entry: Entry) -> None:
+        """`entry` is next: until it may be asked. Raises `Disagreement` when something was not decided."""
+        number = self._suspects.part_of(entry.first)
+        if number != self._number:
+            await self.survived()
+        await self._room()
+        self._number, self._mode = number, entry.mode
+        if number:
+            self._part = (self._part[0] if self._part else entry.first, entry.last)
+
+    async def survived(self) -> None:
+        """Until a part of what is suspected, if one is being executed, is over, and the replicas still answer."""
+        if self._part is None:
+            return
+        await self.settled(0)
+        await asyncio.sleep(self._suspects.wait_seconds)
+        self._probe(self._mode)
+        await self.settled(0)
+        self._part = None
+
+    def _probe(self, mode: int) -> None:
+        """Ask what changes nothing: whoever died or hangs after its last reply does not answer."""
+        request, _ = self._core.protocol.probe()
+        self._core.replay(Entry(self._core.order.next_slot, mode & ~INEXACT, 1, [], [request]), self._shell.now())
+        self._shell.schedule()
+
+    async def _room(self) -> None:
         while self._must_wait():  # noqa: ASYNC110 - the core knows no events
             await asyncio.sleep(POLL_SECONDS)
         self._check(0)
@@ -103,6 +146,10 @@ class _Replaying:
     async def asked(self, entry: Entry, is_single: bool) -> None:
         """`entry` is being executed: wait for it if it `is_single`, or if much is under way."""
         self._asked += len(entry.requests)
+        if is_single and entry.requests:
+            # Else the next slot would be blamed for what this one did.
+            await self.settled(entry.first)
+            self._probe(entry.mode)
         if is_single or self._asked >= SLOTS_AT_ONCE:
             await self.settled(entry.first if is_single else 0)
             self._asked = 0
@@ -117,7 +164,7 @@ class _Replaying:
     def _check(self, slot: int) -> None:
         tally = self._core.tally
         if tally.split + tally.unanswered > self._closed or self._core.is_lost:
-            raise Disagreement(self._begins, slot)
+            raise Disagreement(self._begins, slot, self._part)
 
 
 def _singly(entry: Entry) -> list[Entry]:

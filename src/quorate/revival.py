@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 
-from .facts import Fact, RevivalBegan, RevivalEnded
+from .facts import Fact, JournalSuspected, RevivalBegan, RevivalEnded
 from .journaling import Journaling
 from .keeping import StateKeeping
 from .recovery import Recovery, end
@@ -18,6 +18,7 @@ from .refill import Newcomer, Refill
 from .restart import Disagreement
 from .state.faults import StateFault
 from .state.rows import name_of
+from .suspects import TIMES_MIN, Suspects
 from .trusted.errors import OperatorFault
 from .trusted.messages import Notice, QuorumLost, Role, StateUnreadable, Undecided
 from .trusted.shell import Shell
@@ -33,12 +34,20 @@ LOST_SECONDS_FIRST = 1.0
 LOST_SECONDS_MAX = 60.0
 # So long after they began anew because of what they held they do not for that again: it is their variants' doing.
 HEALING_SECONDS = 600.0
+POLL_SECONDS = 0.01
+
+DEADLY = (
+    "the replicas do not survive slot {0} of the journal, to which they had agreed before: "
+    "docs/recovery.md says when to start with --leave-out {0}"
+)
+LOST_HINT = "docs/recovery.md says what each reason means"
 
 
 class Revival:
-    """Begins all replicas anew when that is called for. It does nothing before it `is_armed`.
+    """Begins all replicas anew when that is called for. It does nothing before `arm`.
 
-    `is_persistent`: where it fails it is tried again. `count` is how often all were begun anew.
+    `is_persistent`: where it fails it is tried again. `count` is how often all were begun anew, `fault` why they could
+    not be, while they cannot. `suspects` is what of the journal may be why they begin anew again and again.
     """
 
     def __init__(
@@ -52,8 +61,10 @@ class Revival:
         on_fact: Callable[[Fact], None],
         is_persistent: bool,
     ) -> None:
-        self.is_armed = False
         self.count = 0
+        self.fault = ""
+        self.suspects = Suspects()
+        self._is_armed = False
         self._is_busy = False
         self._shell = shell
         self._core = shell.core
@@ -64,9 +75,15 @@ class Revival:
         self._begin = begin
         self._on_fact = on_fact
         self._is_persistent = is_persistent
+        # When the replicas had executed the journal again, and whether all that it changed was read since.
         self._ended_at = 0.0
+        self._is_read = True
         self._wait_seconds = 0.0
         self._healed_at = 0.0
+        # How many times in a row all began anew, since the checkpoint of which slot, and how long they lived last.
+        self._times = 0
+        self._checkpoint_slot = 0
+        self._lived_seconds = 0.0
 
     async def replay(self) -> bool:
         """At the start: execute again what the journal holds. Whether there was any. Raises `OperatorFault`.
@@ -85,9 +102,38 @@ class Revival:
             replayed = await self._journaling.begin(self._keeping.keeper(), fault.begins)
             self._recovery.go_on()
             self.count += 1
-            self._on_fact(RevivalEnded(time.monotonic() - began_at))
+            self._note_beginning(began_at)
+            self._ended_at = time.monotonic()
+            self._on_fact(RevivalEnded(self._ended_at - began_at))
+        self._is_read = not replayed
         self._core.resume(self._shell.now())
         return replayed
+
+    def arm(self) -> None:
+        """Whatever calls for it is seen to from now on; and at once, if too few outlived what the start waited for.
+
+        That was told when nobody listened, and is not told twice.
+        """
+        self._is_armed = True
+        if self._core.is_lost:
+            self.noticed(QuorumLost(self._core.vote.voters(), self._shell.now()))
+
+    async def read(self) -> None:
+        """At the start: until what was executed again is read. Raises `OperatorFault` where the cell is lost over it.
+
+        With a cell that is lost nothing is read any more, and nobody is served yet who could be told.
+        """
+        reading = asyncio.ensure_future(self._keeping.read())
+        try:
+            while not (reading.done() or self.fault):
+                await asyncio.wait((reading,), timeout=POLL_SECONDS)
+            if self.fault:
+                raise OperatorFault(self.fault, LOST_HINT)
+            await reading
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        self._is_read = True
 
     async def _begin_anew(self) -> None:
         """All replicas are new ones, and hold the last checkpoint."""
@@ -103,7 +149,7 @@ class Revival:
     def noticed(self, notice: Notice) -> None:
         """Something happened in the core: at once, before anything else is asked, see whether this is called for."""
         reason = calls_for(notice)
-        if not reason or not self.is_armed or self._is_busy or not self._keeping.has_state:
+        if not reason or not self._is_armed or self._is_busy or not self._keeping.has_state:
             return
         if isinstance(notice, StateUnreadable) and not self._may_heal():
             return
@@ -125,44 +171,93 @@ class Revival:
     async def _revive(self, reason: str) -> None:
         began_at = time.monotonic()
         self._on_fact(RevivalBegan(reason))
-        await self._wait(began_at)
+        self._note_beginning(began_at)
         await self._recovery.clear()
+        await asyncio.sleep(self._wait_seconds)
         seconds = LOST_SECONDS_FIRST
         while fault := await self._try():
-            self._lose()
+            self._lose(fault)
             self._on_fact(RevivalEnded(time.monotonic() - began_at, fault))
             if not self._is_persistent:
                 return
             await asyncio.sleep(seconds)
             seconds = min(2 * seconds, LOST_SECONDS_MAX)
+        self.fault = ""
         self._core.is_unread = True
         self._core.resume(self._shell.now())
         self._recovery.go_on()
         self.count += 1
-        self._is_busy = False
+        count = self.count
+        self._ended_at = time.monotonic()
+        self._is_read = self._is_busy = False
         self._shell.schedule()
         await self._keeping.read()
-        if self._is_busy:
+        if self._is_busy or self.count > count:
             return  # they begin anew once more, and that is not the end of it
         self._core.is_unread = False
+        self._is_read = True
         self._core.resume(self._shell.now())
         self._shell.schedule()
         self._ended_at = time.monotonic()
         self._on_fact(RevivalEnded(self._ended_at - began_at))
+
+    def _note_beginning(self, began_at: float) -> None:
+        """All begin anew. Soon after the last time they wait first; without a checkpoint between, it is in a row."""
+        is_soon = bool(self._ended_at) and began_at - self._ended_at <= STEADY_SECONDS
+        self._wait_seconds = min(2 * self._wait_seconds or WAIT_SECONDS_FIRST, WAIT_SECONDS_MAX) if is_soon else 0.0
+        if not is_soon or self._checkpoint_slot != self._keeping.checkpoint_slot:
+            self._times = 0
+            self.suspects.clear()
+        self._times += 1
+        self._checkpoint_slot = self._keeping.checkpoint_slot
+        self._lived_seconds = began_at - self._ended_at
 
     async def _try(self) -> str:
         """Begin all replicas anew. Why that cannot be, or nothing. A cell that is lost answers errors till the end."""
         try:
             async with asyncio.timeout(REVIVAL_SECONDS_MAX):
                 self._journaling.require()
-                newcomers = await self._prepare()
-                if not self._core.is_suspended:
-                    self._core.suspend(self._shell.now())
-                await self._refill.take_seats(newcomers)
-                await self._journaling.again(self._keeping.keeper())
+                while not await self._has_begun_anew():
+                    self._suspend()
         except (OperatorFault, OSError, TimeoutError) as error:
             return str(error) or "it took too long"
         return ""
+
+    async def _has_begun_anew(self) -> bool:
+        """All replicas are new ones, and executed the journal again. Or not yet, and fewer slots are suspected now."""
+        newcomers = await self._prepare()
+        if not self._core.is_suspended:
+            self._core.suspend(self._shell.now())
+        await self._refill.take_seats(newcomers)
+        keeper = self._keeping.keeper()
+        self._suspect(keeper.checkpoint.slot)
+        try:
+            await self._journaling.again(keeper, self.suspects)
+        except Disagreement as fault:
+            self._times += 1
+            self._is_read = False
+            if self.suspects.narrow(fault.part):
+                self._tell_suspects()
+                return False
+            if fault.part is None:
+                self.suspects.absolve()
+                raise
+            raise OperatorFault(DEADLY.format(fault.part[0])) from fault
+        self.suspects.absolve()
+        return True
+
+    def _suspect(self, checkpoint: int) -> None:
+        """Where all began anew several times in a row: all of the journal behind this checkpoint, if there is any.
+
+        Not where clients were served meanwhile: then it may be one of them who asks the same again and again.
+        """
+        first, last = checkpoint + 1, self._journaling.last_slot
+        if self._times >= TIMES_MIN and first <= last and not (self.suspects or self._is_read):
+            self.suspects.suspect(first, last, self._lived_seconds)
+            self._tell_suspects()
+
+    def _tell_suspects(self) -> None:
+        self._on_fact(JournalSuspected(self.suspects.first, self.suspects.last, self._times))
 
     async def _prepare(self) -> list[Newcomer]:
         """New replicas with the last checkpoint. Where the keeper ends meanwhile, the next one fills them."""
@@ -177,8 +272,9 @@ class Revival:
                 if keeper.fault is None:
                     raise
 
-    def _lose(self) -> None:
-        """The cell is lost, for now at least."""
+    def _lose(self, fault: str) -> None:
+        """The cell is lost, for now at least, because of this."""
+        self.fault = fault
         self._core.is_unread = False
         if self._core.is_suspended:
             self._core.lose(self._shell.now())
@@ -186,13 +282,6 @@ class Revival:
         self._recovery.give_up()
         self._keeping.refused("fewer than f+1 replicas vote")
         self._shell.schedule()
-
-    async def _wait(self, began_at: float) -> None:
-        if not self._ended_at or began_at - self._ended_at > STEADY_SECONDS:
-            self._wait_seconds = 0.0
-        else:
-            self._wait_seconds = min(2 * self._wait_seconds or WAIT_SECONDS_FIRST, WAIT_SECONDS_MAX)
-        await asyncio.sleep(self._wait_seconds)
 
     def _end_all(self) -> None:
         """Whatever became of the new replicas: none of them will ever be asked anything."""

@@ -206,6 +206,10 @@ def test_beyond_f_faults_the_answer_is_an_error_and_never_wrong(cells: MakeCell,
     status = cell.status()
     assert status.unanswered + status.split > 0
     assert (status.state, status.seats_empty) == ("serving", 0)
+    told = cell.operate("evidence").stdout
+    assert "Not decided" in told
+    assert f"since the cell started: {status.split} split, {status.unanswered} unanswered" in told
+    assert "INCR" in told, "which request it was"
     assert cell.stop() == 0
 
 

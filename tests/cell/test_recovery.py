@@ -2,10 +2,12 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +181,35 @@ def test_replicas_are_rejuvenated_on_a_schedule(cells: MakeCell, strategy: str) 
     assert (cell.status().exposure_seconds or 0) > 1
     cell.assert_agreed()
     assert logged(cell, "rebuild began", why="scheduled")
+    assert cell.stop() == 0
+
+
+def test_each_replica_is_rejuvenated_by_its_own_strategy(cells: MakeCell) -> None:
+    """One is left out of every plan, which is no reason to leave it as it is when it was convicted."""
+    document = impatient("kv", "process") | {"recovery": {"strategy": "shadow-all", "every": "1s"}}
+    document["replica"][1]["strategy"] = "none"
+    document["replica"][2]["strategy"] = "shadow"
+    cell = cells(document).start()
+    with Workload(cell, CLIENTS) as work:
+        cell.rebuilt("a", 2)
+        cell.rebuilt("c", 2)
+        assert cell.replica("b").rebuilds == 0
+        cell.inject("b", "corrupt")
+        cell.rebuilt("b", 1)
+    work.assert_right()
+    assert not logged(cell, "rebuild began", replica="b", why="scheduled")
+    assert logged(cell, "rebuild began", replica="b", why="convicted")
+    assert cell.stop() == 0
+
+
+def test_who_is_rebuilt_with_others_is_told_with_its_own_time(cells: MakeCell) -> None:
+    cell = cells(cell_of("kv", "process")).start()
+    began_at = time.monotonic()
+    said = cell.operate("recover", "--all", "--strategy", "shadow")
+    taken = time.monotonic() - began_at
+    told = re.findall(r"^replica (\w) \(\w+\) votes again, after ([0-9.]+) s$", said.stdout, re.MULTILINE)
+    assert [name for name, _ in told] == ["a", "b", "c"]
+    assert sum(float(seconds) for _, seconds in told) <= taken
     assert cell.stop() == 0
 
 

@@ -92,6 +92,35 @@ def test_replicas_that_are_killed_at_once(cells: MakeCell, name: str, domain: st
     assert cell.stop() == 0
 
 
+def test_replicas_that_are_killed_while_a_cell_starts(cells: MakeCell) -> None:
+    """After the journal was executed again, and before anybody is served: what the store holds is being read."""
+    cell = cells(journaled() | {"checkpoint": {"every": "1h"}}).start()
+    client = cell.redis()
+    for number in range(1, REQUESTS + 1):
+        assert client.incr("counter") == number
+    assert cell.stop() == 0
+    cell.forget_clients()
+    cell.launch()
+    eventually(lambda: len(logged(cell, "replica", stage="booting")) == 6, "it boots")
+    # With nothing in the store the replicas need no keeper to begin with.
+    (keeper,) = keepers_of(cell)
+    os.kill(keeper, signal.SIGSTOP)
+    eventually(lambda: len(logged(cell, "replica", stage="voting")) == 6, "they vote")
+    for pid in processes.descendants(cell.pid):
+        if any(b"/domains/%s/" % name in command_line(pid) for name in (b"a", b"b")):
+            os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(logged(cell, "convicted")) == 2, "they are lost")
+    assert not (cell.home / "out").read_text()
+    os.kill(keeper, signal.SIGCONT)
+    line = eventually(cell._ready, "it serves")
+    cell.port = int(line.split(" on 127.0.0.1:")[1].split()[0])
+    begun_anew(cell)
+    assert cell.redis().incr("counter") == REQUESTS + 1
+    cell.recover("b")
+    agreed_state(cell)
+    assert cell.stop() == 0
+
+
 def test_a_loss_while_nothing_is_under_way_costs_no_request(cells: MakeCell) -> None:
     """One replica was lost before, and stays away: with the next, all begin anew, and nobody is told any error."""
     cell = cells(journaled() | {"recovery": {"reactive": False}}).start()
@@ -174,6 +203,33 @@ def test_a_poison_that_everything_was_killed_with_is_named_and_left_out(cells: M
     assert cell.stop() == 0
     cell.start()
     assert cell.redis().get("counter") == b"%d" % (REQUESTS + 1)
+    assert cell.stop() == 0
+
+
+def test_a_poison_that_was_decided_is_named_and_can_be_left_out(cells: MakeCell) -> None:
+    """Each replica dies just after it replied: they try a few times, then look for it, and bury nothing."""
+    document = poisoned("dies after")
+    cell = cells(document).start()
+    client = cell.redis(retry=None)
+    for number in range(1, REQUESTS + 1):
+        assert client.incr("counter") == number
+    assert client.set("key", POISON)
+    found = eventually(lambda: re.search(r"do not survive slot (\d+) of the journal", cell.log()), "it is found")
+    slot = found[1]
+    assert cell.status().tombstones == 0
+    assert "the replicas may not survive what the journal holds" in cell.log()
+    refused = cell.operate("recover", "b")
+    assert refused.returncode == 2
+    assert "the cell is lost" in refused.stderr
+    kill_everything(cell)
+    cell.launch()
+    assert cell.wait() == 2
+    assert f"--leave-out {slot}" in cell.log()
+    cell.start("--leave-out", slot)
+    client = cell.redis(retry=None)
+    assert client.get("counter") == b"%d" % REQUESTS
+    assert client.get("key") is None
+    agreed_state(cell)
     assert cell.stop() == 0
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from quorate.observe import evidence
-from quorate.observe.evidence import EVIDENCE_FILE, EvidenceStore, read_convictions, read_dissents
-from quorate.trusted.messages import Cause, Dissented
+from quorate.observe.evidence import EVIDENCE_FILE, EvidenceStore, read_convictions, read_dissents, read_undecided
+from quorate.trusted.messages import Cause, Dissented, Undecided
 
 Open = Callable[..., EvidenceStore]
 
@@ -69,6 +69,20 @@ def test_dissents_and_convictions_are_read_back_newest_first(store: Open, tmp_pa
     assert (conviction.replica, conviction.cause, conviction.slot) == ("b", Cause.WRONG_WRITE.value, 2)
 
 
+def test_what_was_not_decided_is_read_back_newest_first(store: Open, tmp_path: Path) -> None:
+    kept = store(payload_bytes_max=4)
+    kept.record_undecided(Undecided(3, b"GET key", is_write=False, is_split=True, now=30))
+    kept.record_undecided(Undecided(5, b"INCR key", is_write=True, is_split=False, now=50, count=4))
+    kept.flush()
+    newest, oldest = read_undecided(tmp_path, 10)
+    assert (newest.slot, newest.count, newest.time_ns, newest.dialect) == (5, 4, 50, "redis/7.0")
+    assert (newest.is_write, newest.is_split, newest.is_hashed) == (True, False, False)
+    assert (newest.request.data, newest.request.size) == (b"INCR", 8)
+    assert (oldest.slot, oldest.count, oldest.is_write, oldest.is_split) == (3, 1, False, True)
+    assert read_undecided(tmp_path, 1) == [newest]
+    assert (read_dissents(tmp_path, 9), read_convictions(tmp_path, 9)) == ([], [])
+
+
 def test_long_payloads_are_cut_and_their_size_is_kept(store: Open, tmp_path: Path) -> None:
     kept = store(payload_bytes_max=4)
     kept.record_dissent(dissent(1, request=b"x" * 1_000, agreed=b"1234", wrong=b""), "b", "v")
@@ -82,10 +96,14 @@ def test_long_payloads_are_cut_and_their_size_is_kept(store: Open, tmp_path: Pat
 def test_payloads_can_be_hashed_and_leave_no_byte_on_disk(store: Open, tmp_path: Path) -> None:
     kept = store(is_hashed=True)
     kept.record_dissent(dissent(1, request=b"very secret" * 100), "b", "v")
+    kept.record_undecided(Undecided(2, b"very secret", is_write=False, is_split=True, now=2))
     kept.close()
     (record,) = read_dissents(tmp_path, 1)
     assert record.is_hashed
     assert (record.request.data, record.request.size) == (hashlib.sha256(b"very secret" * 100).digest(), 1_100)
+    (undecided,) = read_undecided(tmp_path, 1)
+    assert undecided.is_hashed
+    assert undecided.request.data == hashlib.sha256(b"very secret").digest()
     assert all(b"secret" not in path.read_bytes() for path in tmp_path.iterdir())
 
 
@@ -94,9 +112,11 @@ def test_only_the_newest_are_kept(store: Open, tmp_path: Path) -> None:
     for slot in range(1, 1_001):
         kept.record_dissent(dissent(slot), "b", "v")
         kept.record_conviction("b", "v", Cause.FLOOD, slot, slot)
+        kept.record_undecided(Undecided(slot, b"x", False, True, slot))
     kept.flush()
     assert [record.slot for record in read_dissents(tmp_path, 99)] == [1000, 999, 998, 997, 996]
     assert [record.slot for record in read_convictions(tmp_path, 99)] == [1000, 999, 998, 997, 996]
+    assert [record.slot for record in read_undecided(tmp_path, 99)] == [1000, 999, 998, 997, 996]
     assert kept.dropped == 0
 
 
@@ -174,6 +194,7 @@ def test_a_new_store_continues_the_old_one(store: Open, tmp_path: Path) -> None:
 def test_no_store_yet_is_no_evidence(tmp_path: Path) -> None:
     assert read_dissents(tmp_path, 9) == []
     assert read_convictions(tmp_path, 9) == []
+    assert read_undecided(tmp_path, 9) == []
 
 
 def test_the_store_is_its_owner_s_alone(store: Open, tmp_path: Path) -> None:

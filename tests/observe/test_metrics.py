@@ -151,6 +151,13 @@ def test_the_exposition_says_what_the_snapshot_says() -> None:
     assert untold & found.keys() == set(), "what there is nothing to tell of is not told"
 
 
+def test_a_journal_of_a_cell_that_is_only_read_looks_like_no_lag() -> None:
+    """Its newest slot on disk stays behind while clients read: the help says why."""
+    text = serve(lambda port: ask(port, b"GET /metrics HTTP/1.1\r\n\r\n")).decode()
+    (said,) = re.findall(r"^# HELP quorate_journal_synced_slot (.*?)\r?$", text, re.MULTILINE)
+    assert said == "The slot of the newest write on disk; only writes count."
+
+
 def test_what_is_kept_no_more_shows() -> None:
     lost = replace(
         CELL,

@@ -32,7 +32,7 @@ from quorate.facts import (
 )
 from quorate.lives import Life
 from quorate.observe.control import Message
-from quorate.observe.evidence import read_convictions
+from quorate.observe.evidence import read_convictions, read_undecided
 from quorate.observe.fact_lines import LINES, log_fact
 from quorate.observe.service import Service
 from quorate.observe.snapshot import CellSnapshot, JournalSnapshot, ShadowSnapshot
@@ -252,6 +252,8 @@ def test_slots_that_are_not_decided_do_not_fill_the_log(tmp_path: Path, monkeypa
         return lines
 
     lines = play(tmp_path, scene)
+    kept = [record.slot for record in read_undecided(tmp_path / "state", 99)]
+    assert kept == [51, *range(49, 0, -2)], "what the log leaves out is in the evidence"
     assert [line["first"] for line in lines] == [*range(1, 41, 2), 51]
     assert [line["not_told_before"] for line in lines] == [0] * 20 + [10]
     assert [line["reason"] for line in lines][-2:] == ["split", "unanswered"]

@@ -13,6 +13,7 @@ from quorate.refill import Newcomer, Refill, Stages
 from quorate.revival import Revival
 from quorate.state.journal_file import JournalFile
 from quorate.state.link import Keeper
+from quorate.suspects import Suspects
 from quorate.trusted.errors import OperatorFault
 from quorate.trusted.messages import Notice
 from quorate.trusted.shell import Shell
@@ -54,11 +55,12 @@ class WatchedJournaling(Journaling):
         """As the product."""
         has_replayed = await super().begin(keeper, singly_from)
         self.world.refilled()
+        await self.world.misfortunes.learning()
         return has_replayed
 
-    async def again(self, keeper: Keeper) -> None:
+    async def again(self, keeper: Keeper, suspects: Suspects | None = None) -> None:
         """As the product."""
-        await super().again(keeper)
+        await super().again(keeper, suspects)
         self.world.refilled()
 
 
@@ -109,7 +111,10 @@ class Anew:
         except OperatorFault as fault:
             raise Violation(f"Restart: {fault}") from fault
         world.begin()
-        await self._keeping.read()
+        try:
+            await self.revival.read()
+        except OperatorFault as fault:
+            raise Violation(f"Restart: {fault}") from fault
         self._is_starting = False
         world.serve()
 

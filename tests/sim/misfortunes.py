@@ -13,6 +13,10 @@ from tests.sim.domains import AT_ONCE, FAILING, POISON, Boot, RecoveringReplica
 from tests.sim.fates import Kind
 from tests.sim.timeline import MILLISECOND_NS
 
+# How often a start loses what it needs, and how long it takes on.
+LOST_STARTS = 0.3
+LEARNING_SECONDS = 0.02
+
 if TYPE_CHECKING:
     from tests.sim.recovery import RecoveringWorld
 
@@ -36,6 +40,7 @@ class Misfortunes:
         self._world = world
         self._chance = Random(f"failing {world.seed}")
         self._operator = Random(f"asking {world.seed}")
+        self._starter = Random(f"learning {world.seed}")
         # Whether the keeper ends, and poison is sent, just when a shadow is about to have its seat.
         self._is_aimed = Random(f"aiming {world.seed}").random() < 0.3
         self._tries_fail = list(world.fate.tries_fail)
@@ -156,6 +161,17 @@ class Misfortunes:
             self._how_it_fails = ""
             for replica in self._world.timeline.chance.sample(self._world.replicas, self._world.swarm.f + 1):
                 replica.crash()
+
+    async def learning(self) -> None:
+        """At a start, what the store holds is read when the journal was executed: perhaps too few outlive that."""
+        world = self._world
+        if world.fate.kind is not Kind.KILLED or self._starter.random() > LOST_STARTS:
+            return
+        world.seen.add("too few outlive a start")
+        world.is_poisoned = True  # until all began anew
+        for replica in self._starter.sample(world.replicas, world.swarm.f + 1):
+            replica.crash()
+        await asyncio.sleep(LEARNING_SECONDS)
 
     # The operator.
 

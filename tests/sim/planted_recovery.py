@@ -239,7 +239,7 @@ PLANTED_RECOVERY = (
         "../refill.py",
         "seconds = max(give_up_at - now, 0.0)",
         "seconds = None",
-        first=RECOVERING_FROM + 8,
+        first=RECOVERING_FROM + 102,
     ),
     fault(
         "a seat that was left empty is forgotten",
@@ -260,7 +260,7 @@ PLANTED_RECOVERY = (
         "../refill.py",
         "                await self._end(seat)\n                if isinstance",
         "                seat.retire()\n                if isinstance",
-        first=RECOVERING_FROM + 27,
+        first=RECOVERING_FROM + 37,
     ),
     fault(
         "who votes when the cell is lost runs on",
@@ -277,10 +277,17 @@ PLANTED_RECOVERY = (
         first=RECOVERING_FROM + 3,
     ),
     fault(
+        "a start that lost its quorum goes on as if it had one",
+        "../revival.py",
+        "        if self._core.is_lost:\n            self.noticed(",
+        "        if self._core.is_lost and self._is_busy:\n            self.noticed(",
+        first=RECOVERING_FROM + 7,
+    ),
+    fault(
         "another try begins beside what was under way",
         "../revival.py",
-        "                if not self._core.is_suspended:\n",
-        "                if self._core.is_lost and self._core.is_suspended:\n",
+        "        if not self._core.is_suspended:\n            self._core.suspend(",
+        "        if self._core.is_lost and self._core.is_suspended:\n            self._core.suspend(",
         first=RECOVERING_FROM + 3,
     ),
     fault(
@@ -367,14 +374,14 @@ PLANTED_RECOVERY = (
         "../recovery.py",
         "setdefault(seat.index, time.monotonic())\n        self._schedule.lost(seat.index, Why.CRASHED",
         "get(seat.index)\n        self._schedule.lost(seat.index, Why.CRASHED",
-        first=RECOVERING_FROM + 12,
+        first=RECOVERING_FROM + 22,
     ),
     fault(
         "after all began anew rebuilds are due no more",
         "../recovery.py",
         "        self._is_paused = self._is_over = False\n",
         "        self._is_over = False\n",
-        first=RECOVERING_FROM + 8,
+        first=RECOVERING_FROM + 58,
     ),
 )
 

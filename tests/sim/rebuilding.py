@@ -49,6 +49,7 @@ def configuration(world: "RecoveringWorld") -> Config:
         limits=world.swarm.limits,
         variants=variants,
         replicas=replicas,
+        strategies=lambda: [fate.strategy.value for _ in seats],
         every_ns=lambda: [fate.every_ns for _ in seats],
     )
     return cast(Config, settings)

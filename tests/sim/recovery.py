@@ -150,7 +150,7 @@ class RecoveringWorld(World):
         """What goes on while the cell lives begins."""
         self.keeping.begin()
         self.rebuilding.begin()
-        self.anew.revival.is_armed = True
+        self.anew.revival.arm()
 
     def serve(self) -> None:
         """Clients are served from now on."""

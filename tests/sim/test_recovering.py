@@ -27,6 +27,7 @@ SEEN = {
     "the disk is full",
     "the keeper breaks",
     "the operator asks",
+    "too few outlive a start",
     "writers wait for a checkpoint",
 }
 

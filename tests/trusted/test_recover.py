@@ -29,15 +29,16 @@ ALL = [True, True, True]
 
 
 def schedule(
-    strategy: Strategy = Strategy.SHADOW,
+    strategy: Strategy | list[Strategy] = Strategy.SHADOW,
     every: int | list[int] = EVERY,
     is_reactive: bool = True,
     f: int = 1,
     variants: int = 3,
 ) -> Schedule:
     seats = 2 * f + 1
+    strategies = strategy if isinstance(strategy, list) else [strategy] * seats
     periods = every if isinstance(every, list) else [every] * seats
-    return Schedule(f, strategy, periods, [variants] * seats, is_reactive, RETRY_MAX, START)
+    return Schedule(f, strategies, periods, [variants] * seats, is_reactive, RETRY_MAX, START)
 
 
 def begun(plan: Schedule, now: int, voting: list[bool]) -> list[Rebuild]:
@@ -130,6 +131,62 @@ def test_a_replica_may_have_a_period_of_its_own_or_none() -> None:
     assert begun(plan, START + 100 * EVERY, ALL) == [Rebuild(2, Strategy.SHADOW, Why.SCHEDULED)]
     plan.succeeded(2, START + 100 * EVERY)
     assert plan.due(START + 100 * EVERY, ALL) == []
+
+
+def test_a_replica_may_have_a_strategy_of_its_own() -> None:
+    plan = schedule([Strategy.RESTART, Strategy.NONE, Strategy.SHADOW])
+    now = START + EVERY // 3
+    assert begun(plan, now, ALL) == [Rebuild(0, Strategy.RESTART, Why.SCHEDULED)]
+    plan.succeeded(0, now)
+    assert plan.next_deadline() == START + EVERY, "nothing is planned for the second seat"
+    assert begun(plan, START + EVERY, ALL) == [Rebuild(2, Strategy.SHADOW, Why.SCHEDULED)]
+
+
+@pytest.mark.parametrize("own", [Strategy.SHADOW, Strategy.RESTART])
+@pytest.mark.parametrize("apart", range(3))
+def test_who_has_a_strategy_of_its_own_is_left_out_of_the_common_rebuild(own: Strategy, apart: int) -> None:
+    strategies, others = [Strategy.SHADOW_ALL] * 3, [seat for seat in range(3) if seat != apart]
+    strategies[apart] = own
+    plan = schedule(strategies)
+    seen = []
+    for _ in range(4):
+        now = plan.next_deadline() or START + 2 * EVERY
+        found = begun(plan, now, ALL)
+        assert plan.due(now, ALL) == [], "no other beside it"
+        seen.append((now, [(rebuild.seat, rebuild.strategy) for rebuild in found]))
+        for rebuild in found:
+            plan.succeeded(rebuild.seat, now)
+    together = [(seat, Strategy.SHADOW_ALL) for seat in others]
+    alone = [(apart, own)]
+    first = (apart + 1) * EVERY // 3
+    moments = [(START + first, alone), (START + EVERY, together)]
+    moments += [(moment + EVERY, rebuilds) for moment, rebuilds in moments]
+    assert seen == sorted(moments, key=lambda moment: (moment[0], moment[1] == alone))
+
+
+def test_what_is_due_at_the_same_moment_does_not_part_the_common_rebuild() -> None:
+    plan = schedule(
+        [Strategy.SHADOW_ALL, Strategy.SHADOW, Strategy.SHADOW_ALL], every=[2 * EVERY, 3 * EVERY, 2 * EVERY]
+    )
+    now = START + 2 * EVERY
+    assert [rebuild.seat for rebuild in begun(plan, now, ALL)] == [0, 2]
+    for seat in (0, 2):
+        plan.succeeded(seat, now)
+    assert begun(plan, now, ALL) == [Rebuild(1, Strategy.SHADOW, Why.SCHEDULED)]
+
+
+def test_who_is_left_out_of_every_plan_is_rebuilt_when_it_is_lost_or_asked_for() -> None:
+    plan = schedule([Strategy.SHADOW_ALL, Strategy.NONE, Strategy.SHADOW_ALL])
+    assert [rebuild.seat for rebuild in begun(plan, START + EVERY, ALL)] == [0, 2]
+    plan.lost(1, Why.CONVICTED, START + EVERY)
+    assert begun(plan, START + EVERY, without(1)) == [Rebuild(1, Strategy.SHADOW, Why.CONVICTED)]
+    for seat in range(3):
+        plan.succeeded(seat, START + EVERY)
+    plan.ask(1, None, START + EVERY)
+    assert begun(plan, START + EVERY, ALL) == [Rebuild(1, Strategy.SHADOW, Why.ASKED)]
+    plan = schedule([Strategy.SHADOW, Strategy.NONE, Strategy.SHADOW], is_reactive=False)
+    plan.lost(1, Why.CONVICTED, START + 1)
+    assert plan.due(START + 1, without(1)) == []
 
 
 def test_what_is_overdue_for_longest_comes_first_and_one_at_a_time() -> None:
@@ -431,7 +488,9 @@ def test_what_cannot_be_is_our_own_bug() -> None:
         plan.began(Rebuild(0, Strategy.SHADOW, Why.ASKED))
     for periods, variants in (([1], [1, 1, 1]), ([1, 1, 1], [1]), ([1, 1, -1], [1, 1, 1]), ([1, 1, 1], [0, 1, 1])):
         with pytest.raises(BrokenInvariant):
-            Schedule(1, Strategy.SHADOW, periods, variants, True, RETRY_MAX, START)
+            Schedule(1, [Strategy.SHADOW] * 3, periods, variants, True, RETRY_MAX, START)
+    with pytest.raises(BrokenInvariant):
+        Schedule(1, [Strategy.SHADOW] * 2, [1, 1, 1], [1, 1, 1], True, RETRY_MAX, START)
 
 
 # Whatever happens.
@@ -440,13 +499,13 @@ def test_what_cannot_be_is_our_own_bug() -> None:
 class World:
     """A cell as the schedule sees it: seats vote or not, rebuilds end one way or another. It checks every promise."""
 
-    def __init__(self, f: int, strategy: Strategy, is_reactive: bool) -> None:
+    def __init__(self, f: int, strategies: list[Strategy], is_reactive: bool) -> None:
         self.f = f
         self.is_reactive = is_reactive
-        self.strategy = strategy
+        self.strategies = strategies
         self.now = START
         self.voting = [True] * (2 * f + 1)
-        self.plan = schedule(strategy, is_reactive=is_reactive, f=f)
+        self.plan = schedule(strategies, is_reactive=is_reactive, f=f)
         self.running: dict[int, Rebuild] = {}
         self.rebuilt = [0] * len(self.voting)
 
@@ -454,6 +513,8 @@ class World:
         for rebuild in self.plan.due(self.now, self.voting):
             assert rebuild.seat not in self.running, "one rebuild a seat"
             assert rebuild.why in (Why.SCHEDULED, Why.ASKED) or (self.is_reactive and not self.voting[rebuild.seat])
+            if rebuild.why is Why.SCHEDULED:
+                assert rebuild.strategy is self.strategies[rebuild.seat] is not Strategy.NONE, "each by its own plan"
             self.check_turn(rebuild)
             if rebuild.strategy is Strategy.RESTART and self.voting[rebuild.seat]:
                 assert self.voting.count(True) - 1 >= self.f + 1, "never below f+1 by our own doing"
@@ -492,7 +553,10 @@ class World:
         self.now += nanoseconds
 
     def heal(self) -> None:
-        """From here on nothing fails: the lost vote again, and every replica that is planned for is rebuilt."""
+        """From here on nothing fails: the lost vote again, and every replica that is planned for is rebuilt.
+
+        But for restarts, planned or asked for, where too few vote because nobody heals what is lost and has no plan.
+        """
         before = list(self.rebuilt)
         for _ in range(20 * len(self.voting)):
             self.end(0, is_success=True)
@@ -501,10 +565,12 @@ class World:
             self.now = max(self.now + 1, deadline if not self.running else 0)
         while self.running:
             self.end(0, is_success=True)
-        if self.is_reactive or self.strategy is not Strategy.NONE:
-            assert self.voting == [True] * len(self.voting)
-        if self.strategy is not Strategy.NONE:
-            assert all(after > count for count, after in zip(before, self.rebuilt, strict=True))
+        for seat, strategy in enumerate(self.strategies):
+            is_planned = strategy is not Strategy.NONE
+            assert self.voting[seat] or not (self.is_reactive or is_planned)
+            is_restart = strategy is Strategy.RESTART or self.plan.refusal(seat) != ""
+            is_held_up = is_restart and self.voting.count(True) <= self.f + 1
+            assert self.rebuilt[seat] > before[seat] or not is_planned or is_held_up
 
 
 SEATS = st.integers(0, 4)
@@ -517,11 +583,17 @@ ACTIONS = st.one_of(
 
 
 @settings(max_examples=200, deadline=None)
-@given(f=st.integers(1, 2), strategy=st.sampled_from(Strategy), is_reactive=st.booleans(), actions=st.lists(ACTIONS))
+@given(
+    f=st.integers(1, 2),
+    cell=st.sampled_from(Strategy),
+    own=st.lists(st.sampled_from([None, Strategy.NONE, Strategy.RESTART, Strategy.SHADOW]), min_size=5, max_size=5),
+    is_reactive=st.booleans(),
+    actions=st.lists(ACTIONS),
+)
 def test_whatever_fails_the_rules_hold_and_the_cell_heals(
-    f: int, strategy: Strategy, is_reactive: bool, actions: list[tuple[object, ...]]
+    f: int, cell: Strategy, own: list[Strategy | None], is_reactive: bool, actions: list[tuple[object, ...]]
 ) -> None:
-    world = World(f, strategy, is_reactive)
+    world = World(f, [each or cell for each in own[: 2 * f + 1]], is_reactive)
     for name, *arguments in actions:
         getattr(world, str(name))(*arguments)
         world.look()

@@ -25,11 +25,11 @@ def check(path: Path, as_json: bool = False) -> None:
 
 def _show(config: Config) -> None:
     screen.output().print(_summary(config), soft_wrap=True)
-    seats = screen.table("Replicas", "replica", "domain", "variant", "next variants", "rebuilt every#")
-    for replica, every_ns in zip(config.replicas, config.every_ns(), strict=True):
+    seats = screen.table("Replicas", "replica", "domain", "variant", "next variants", "strategy", "rebuilt every#")
+    for replica, strategy, every_ns in zip(config.replicas, config.strategies(), config.every_ns(), strict=True):
         first, *others = replica.variants
         every = Duration(every_ns) if every_ns else "-"
-        screen.add(seats, replica.name, replica.domain, first, ", ".join(others) or "-", every)
+        screen.add(seats, replica.name, replica.domain, first, ", ".join(others) or "-", strategy, every)
     recipes = screen.table("Variants", "variant", "program", "preload", "root", "memory#")
     for variant in config.variants.values():
         preload = "\n".join(variant.preload) or "-"
@@ -68,8 +68,8 @@ def _facts(config: Config) -> dict[str, Any]:
         "refused": refusals(config),
         "refused_partly": partial_refusals(config),
         "replicas": [
-            {"name": replica.name, "domain": replica.domain, "variants": list(replica.variants)}
-            for replica in config.replicas
+            {"name": replica.name, "domain": replica.domain, "variants": list(replica.variants), "strategy": strategy}
+            for replica, strategy in zip(config.replicas, config.strategies(), strict=True)
         ],
         "warnings": list(warnings(config)),
     }

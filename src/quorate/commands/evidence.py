@@ -1,4 +1,7 @@
-"""`quorate evidence`: the dissents and convictions of a cell, running or not, newest first."""
+"""`quorate evidence`: the dissents and convictions of a cell, and what it did not decide, running or not, newest first.
+
+It says what evidence there is, and no more: that none is kept does not mean that every reply agreed.
+"""
 
 import os
 import sqlite3
@@ -9,48 +12,82 @@ from typing import Any
 from rich.text import Text
 
 from ..directories import state_home
-from ..observe.evidence import ConvictionRecord, DissentRecord, Payload, read_convictions, read_dissents
+from ..observe.control import ask
+from ..observe.evidence import (
+    ConvictionRecord,
+    DissentRecord,
+    Payload,
+    UndecidedRecord,
+    read_convictions,
+    read_dissents,
+    read_undecided,
+)
 from ..observe.logs import printable
-from ..observe.register import called, directory_of, find, running
+from ..observe.register import Entry, called, directory_of, find, running
 from ..trusted.errors import OperatorFault
 from . import screen
 
+SPLIT = (
+    "split: all had replied, no f+1 of them alike. Who is wrong is not known: see how each variant answers that request"
+)
+UNANSWERED = "unanswered: too few replied in time. The log says which replicas were lost then"
+MORE = "what to do: docs/commands.md, at quorate evidence; in the log: slots were closed without f+1 equal replies"
+
 
 def evidence(cell: str | None, limit: int, as_json: bool) -> None:
-    """Show the newest `limit` dissents and convictions.
+    """Show the newest `limit` dissents, convictions, and requests that were not decided.
 
     Raises `OperatorFault` when the cell is unknown or its evidence cannot be read.
     """
-    name, directory = _state_of(cell)
+    name, directory, entry = _state_of(cell)
     try:
         dissents, convictions = read_dissents(directory, limit), read_convictions(directory, limit)
+        undecided = read_undecided(directory, limit)
     except (sqlite3.Error, OSError) as error:
         raise OperatorFault(f"the evidence in {directory} cannot be read: {error}", "is it of this release?") from None
+    split, unanswered = _counts(entry)
     if as_json:
         screen.print_json(
             {
                 "cell": name,
                 "dissents": list(map(_dissent, dissents)),
                 "convictions": list(map(_conviction, convictions)),
+                "undecided": list(map(_not_decided, undecided)),
+                "split": split,
+                "unanswered": unanswered,
             }
         )
         return
     _show(name, dissents, convictions)
+    _show_undecided(undecided, split, unanswered)
 
 
-def _state_of(cell: str | None) -> tuple[str, Path]:
-    """A cell's name and state directory. The evidence of one that has ended is found by its name, or its directory."""
+def _state_of(cell: str | None) -> tuple[str, Path, Entry | None]:
+    """A cell's name, state directory, and entry if it runs; one that has ended is found by name or by directory."""
     if cell and not called(cell, running()):
         past = directory_of(cell) if "/" in cell else state_home(os.environ) / cell
         if past.is_dir():
-            return past.name, past
+            return past.name, past, None
     entry = find(cell)
-    return entry.name, entry.state
+    return entry.name, entry.state, entry
+
+
+def _counts(entry: Entry | None) -> tuple[int | None, int | None]:
+    """How many slots were split and unanswered since the cell started; None where it does not run, or does not say."""
+    if entry is None:
+        return None, None
+    try:
+        status = ask(entry.control, {"do": "status"}).get("status")
+    except OperatorFault as fault:
+        screen.print_warning(printable(f"how many slots were not decided is not known: {fault}"))
+        return None, None
+    split, unanswered = (status.get(key) if isinstance(status, dict) else None for key in ("split", "unanswered"))
+    return split if isinstance(split, int) else None, unanswered if isinstance(unanswered, int) else None
 
 
 def _show(name: str, dissents: list[DissentRecord], convictions: list[ConvictionRecord]) -> None:
     if not dissents and not convictions:
-        screen.output().print(Text(f"cell {name}: every reply agreed, nobody was convicted"), soft_wrap=True)
+        _say(f"cell {name}: there is no evidence of a dissent, and none of a conviction")
         return
     found = screen.table("Dissents", "time", "slot#", "replica", "variant", "kind", "request", "agreed", "dissenting")
     for record in dissents:
@@ -63,6 +100,29 @@ def _show(name: str, dissents: list[DissentRecord], convictions: list[Conviction
         screen.add(judged, moment, conviction.replica, conviction.variant, cause, conviction.slot)
     screen.output().print(found)
     screen.output().print(judged)
+
+
+def _show_undecided(undecided: list[UndecidedRecord], split: int | None, unanswered: int | None) -> None:
+    if undecided:
+        found = screen.table("Not decided", "time", "slot#", "slots#", "outcome", "kind", "request")
+        for record in undecided:
+            outcome, kind = "split" if record.is_split else "unanswered", "write" if record.is_write else "read"
+            request = _text(record.request, record.is_hashed)
+            screen.add(found, _time(record.time_ns), record.slot, record.count, outcome, kind, request)
+        screen.output().print(found)
+    if split is not None and unanswered is not None:
+        told = f"{split} split, {unanswered} unanswered" if split or unanswered else "none"
+        _say(f"slots that were not decided since the cell started: {told}")
+    if split or any(record.is_split for record in undecided):
+        _say(SPLIT)
+    if unanswered or not all(record.is_split for record in undecided):
+        _say(UNANSWERED)
+    if split or unanswered or undecided:
+        _say(MORE)
+
+
+def _say(line: str) -> None:
+    screen.output().print(Text(line), soft_wrap=True)
 
 
 def _time(time_ns: int) -> str:
@@ -102,4 +162,16 @@ def _conviction(record: ConvictionRecord) -> dict[str, Any]:
         "replica": record.replica,
         "variant": record.variant,
         "cause": record.cause,
+    }
+
+
+def _not_decided(record: UndecidedRecord) -> dict[str, Any]:
+    return {
+        "slot": record.slot,
+        "count": record.count,
+        "time_ns": record.time_ns,
+        "dialect": record.dialect,
+        "is_write": record.is_write,
+        "is_split": record.is_split,
+        "request": _payload(record.request, record.is_hashed),
     }

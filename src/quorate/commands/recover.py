@@ -77,16 +77,25 @@ def recover(cell: str | None, replica: str | None, is_all: bool, strategy: str |
     if as_json:
         screen.print_json({"cell": entry.name, "seconds": round(seconds, 3), "recovered": recovered})
     else:
-        _tell(entry.name, recovered, seconds)
+        _tell(entry.name, recovered)
 
 
-def _tell(cell: str, recovered: list[dict[str, Any]], seconds: float) -> None:
+def _tell(cell: str, recovered: list[dict[str, Any]]) -> None:
     for replica in recovered:
         name, variant, role = (printable(str(replica.get(key))) for key in ("name", "variant", "role"))
-        state = "votes again" if role == Role.VOTING.value else f"was rebuilt, and is {role} by now"
-        screen.output().print(f"replica {name} ({variant}) {state}, after {seconds:.2f} s", soft_wrap=True)
+        is_voting = role == Role.VOTING.value
+        state = f"votes again{_duration(replica)}" if is_voting else f"was rebuilt, and is {role} by now"
+        screen.output().print(f"replica {name} ({variant}) {state}", soft_wrap=True)
     if not recovered:
         screen.output().print(f"every replica of cell {cell} votes: name one, or rebuild --all", soft_wrap=True)
+
+
+def _duration(replica: dict[str, Any]) -> str:
+    """How long this replica's own rebuild took, from its beginning to voting, as far as the cell told."""
+    age, since = replica.get("age_seconds"), replica.get("last_rebuild_seconds")
+    if not isinstance(age, float) or not isinstance(since, float):
+        return ""
+    return f", after {max(0.0, age - since):.2f} s"
 
 
 def _say(name: str, stage: str) -> None:

@@ -1,4 +1,4 @@
-"""Evidence: the record of every dissent and every conviction, bounded, in SQLite.
+"""Evidence: the record of every dissent, every conviction and what was not decided, bounded, in SQLite.
 
 Writing happens in one worker thread with its own connection, in batches, behind a bounded queue: a full disk or a
 flood of dissents costs evidence, which is counted, and never the cell. Each batch is one transaction, so that a cell
@@ -16,10 +16,10 @@ from typing import Any
 
 import structlog
 
-from ..trusted.messages import Cause, Dissented
+from ..trusted.messages import Cause, Dissented, Undecided
 
 EVIDENCE_FILE = "evidence.sqlite3"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BATCH_MAX = 256
 QUEUE_ENTRIES_MAX = 4_096
 QUEUE_BYTES_MAX = 67_108_864
@@ -37,12 +37,19 @@ CREATE TABLE convictions (
     id INTEGER PRIMARY KEY, slot INTEGER NOT NULL, time_ns INTEGER NOT NULL,
     replica TEXT NOT NULL, variant TEXT NOT NULL, cause TEXT NOT NULL
 );
+CREATE TABLE undecided (
+    id INTEGER PRIMARY KEY, slot INTEGER NOT NULL, count INTEGER NOT NULL, time_ns INTEGER NOT NULL,
+    dialect TEXT NOT NULL, is_write INTEGER NOT NULL, is_split INTEGER NOT NULL, is_hashed INTEGER NOT NULL,
+    request BLOB NOT NULL, request_bytes INTEGER NOT NULL
+);
 """
 _INSERT_DISSENT = "INSERT INTO dissents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_CONVICTION = "INSERT INTO convictions VALUES (NULL, ?, ?, ?, ?, ?)"
+_INSERT_UNDECIDED = "INSERT INTO undecided VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE_OLDEST = (
     "DELETE FROM dissents WHERE id <= (SELECT max(id) FROM dissents) - ?",
     "DELETE FROM convictions WHERE id <= (SELECT max(id) FROM convictions) - ?",
+    "DELETE FROM undecided WHERE id <= (SELECT max(id) FROM undecided) - ?",
 )
 
 _log = structlog.get_logger()
@@ -83,11 +90,31 @@ class ConvictionRecord:
     cause: str
 
 
+@dataclass(frozen=True, slots=True)
+class UndecidedRecord:
+    """`count` slots from `slot` on that no f+1 equal replies decided. Nobody is accused: who is wrong is not known.
+
+    `request` is that of the first. `is_split` says that all had replied and differed, else too few had replied.
+    """
+
+    slot: int
+    count: int
+    time_ns: int
+    dialect: str
+    is_write: bool
+    is_split: bool
+    is_hashed: bool
+    request: Payload
+
+
+Record = DissentRecord | ConvictionRecord | UndecidedRecord
+
+
 class EvidenceStore:
     """Writes evidence to the directory of a cell's state.
 
     `is_hashed` keeps SHA-256 digests instead of payloads; else a payload is cut after `payload_bytes_max` bytes. Of
-    dissents and of convictions the newest `entries_max` are kept each.
+    dissents, of convictions and of what was not decided the newest `entries_max` are kept each.
     """
 
     def __init__(
@@ -98,7 +125,7 @@ class EvidenceStore:
         self._is_hashed = is_hashed
         self._entries_max = entries_max
         self._payload_bytes_max = payload_bytes_max
-        self._queue: queue.SimpleQueue[DissentRecord | ConvictionRecord | threading.Event | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._queued_entries = 0
         self._queued_bytes = 0
@@ -128,6 +155,11 @@ class EvidenceStore:
         """Keep the conviction of `replica`. `now` is UNIX time in nanoseconds. Never waits, never fails."""
         self._put(ConvictionRecord(slot, now, replica, variant, cause.value))
 
+    def record_undecided(self, notice: Undecided) -> None:
+        """Keep which slots were not decided, and what was asked for. Never waits, never fails."""
+        head = (notice.slot, notice.count, notice.now, self._dialect)
+        self._put(UndecidedRecord(*head, notice.is_write, notice.is_split, self._is_hashed, self._cut(notice.request)))
+
     def flush(self, timeout: float = CLOSE_SECONDS_MAX) -> bool:
         """Wait until what was recorded so far is written; `timeout` is in seconds. Return whether it is."""
         done = threading.Event()
@@ -143,7 +175,7 @@ class EvidenceStore:
         # A digest is made in the worker: hashing a long reply here would hold up the votes.
         return Payload(payload if self._is_hashed else payload[: self._payload_bytes_max], len(payload))
 
-    def _put(self, record: DissentRecord | ConvictionRecord) -> None:
+    def _put(self, record: Record) -> None:
         size = _size(record)
         with self._lock:
             is_full = self._queued_entries >= QUEUE_ENTRIES_MAX or self._queued_bytes + size > QUEUE_BYTES_MAX
@@ -167,9 +199,9 @@ class EvidenceStore:
         if connection is not None:
             connection.close()
 
-    def _take(self) -> tuple[list[DissentRecord | ConvictionRecord], list[threading.Event], bool]:
+    def _take(self) -> tuple[list[Record], list[threading.Event], bool]:
         """Wait for something to do. Return the records, who waits for them, and whether to go on."""
-        batch: list[DissentRecord | ConvictionRecord] = []
+        batch: list[Record] = []
         flushed: list[threading.Event] = []
         while len(batch) < BATCH_MAX:
             try:
@@ -184,14 +216,12 @@ class EvidenceStore:
                 batch.append(item)
         return batch, flushed, True
 
-    def _forget(self, batch: list[DissentRecord | ConvictionRecord]) -> None:
+    def _forget(self, batch: list[Record]) -> None:
         with self._lock:
             self._queued_entries -= len(batch)
             self._queued_bytes -= sum(map(_size, batch))
 
-    def _write(
-        self, connection: sqlite3.Connection | None, batch: list[DissentRecord | ConvictionRecord]
-    ) -> sqlite3.Connection | None:
+    def _write(self, connection: sqlite3.Connection | None, batch: list[Record]) -> sqlite3.Connection | None:
         try:
             connection = connection or _open(self._path)
             with connection:
@@ -200,6 +230,8 @@ class EvidenceStore:
                 connection.executemany(
                     _INSERT_CONVICTION, [(r.slot, r.time_ns, r.replica, r.variant, r.cause) for r in convictions]
                 )
+                undecided = [_undecided_row(r) for r in batch if isinstance(r, UndecidedRecord)]
+                connection.executemany(_INSERT_UNDECIDED, undecided)
                 for delete in _DELETE_OLDEST:
                     connection.execute(delete, (self._entries_max,))
             self._is_failing = False
@@ -230,6 +262,20 @@ def read_convictions(directory: Path, limit: int) -> list[ConvictionRecord]:
     """
     rows = _read(directory, "SELECT * FROM convictions ORDER BY id DESC LIMIT ?", limit)
     return [ConvictionRecord(*row[1:]) for row in rows]
+
+
+def read_undecided(directory: Path, limit: int) -> list[UndecidedRecord]:
+    """The newest `limit` records of slots that were not decided, newest first; none when there is no store yet.
+
+    Raises `sqlite3.Error` when the store cannot be read.
+    """
+    return [_undecided(row) for row in _read(directory, "SELECT * FROM undecided ORDER BY id DESC LIMIT ?", limit)]
+
+
+def _undecided(row: tuple[Any, ...]) -> UndecidedRecord:
+    _, slot, count, time_ns, dialect, is_write, is_split, is_hashed, request, size = row
+    flags = (bool(is_write), bool(is_split), bool(is_hashed))
+    return UndecidedRecord(slot, count, time_ns, dialect, *flags, Payload(request, size))
 
 
 def _dissent(row: tuple[Any, ...]) -> DissentRecord:
@@ -292,15 +338,26 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _size(record: DissentRecord | ConvictionRecord) -> int:
+def _size(record: Record) -> int:
     if isinstance(record, ConvictionRecord):
         return 0
+    if isinstance(record, UndecidedRecord):
+        return len(record.request.data)
     return len(record.request.data) + len(record.agreed.data) + len(record.dissenting.data)
 
 
 def _row(record: DissentRecord) -> tuple[int | str | bytes, ...]:
     payloads = (record.request, record.agreed, record.dissenting)
-    kept = [hashlib.sha256(p.data).digest() if record.is_hashed else p.data for p in payloads]
+    kept = [_kept(payload, record.is_hashed) for payload in payloads]
     sizes = [p.size for p in payloads]
     head = (record.slot, record.time_ns, record.replica, record.variant, record.dialect)
     return (*head, record.is_write, record.is_hashed, *kept, *sizes)
+
+
+def _undecided_row(record: UndecidedRecord) -> tuple[int | str | bytes, ...]:
+    head = (record.slot, record.count, record.time_ns, record.dialect, record.is_write, record.is_split)
+    return (*head, record.is_hashed, _kept(record.request, record.is_hashed), record.request.size)
+
+
+def _kept(payload: Payload, is_hashed: bool) -> bytes:
+    return hashlib.sha256(payload.data).digest() if is_hashed else payload.data

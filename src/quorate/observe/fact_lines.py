@@ -12,6 +12,7 @@ from ..facts import (
     JournalHasRoom,
     JournalLost,
     JournalMissing,
+    JournalSuspected,
     RebuildBegan,
     RebuildDone,
     RebuildFailed,
@@ -66,6 +67,11 @@ def _missing(fact: JournalMissing) -> Line:
     return CRITICAL, "there is no journal: what was written after the last checkpoint is lost", {"slot": fact.slot}
 
 
+def _suspected(fact: JournalSuspected) -> Line:
+    fields = {"first": fact.first, "last": fact.last, "times": fact.times, "hint": "see docs/recovery.md"}
+    return ERROR, "the replicas may not survive what the journal holds", fields
+
+
 LINES: dict[type[Fact], Callable[[Any], Line]] = {
     RebuildBegan: _begun,
     RebuildFailed: _failed,
@@ -74,6 +80,7 @@ LINES: dict[type[Fact], Callable[[Any], Line]] = {
     SeatLeftEmpty: _left_empty,
     RevivalBegan: lambda fact: (CRITICAL, "all replicas begin anew, clients wait", {"reason": fact.reason}),
     RevivalEnded: _revived,
+    JournalSuspected: _suspected,
     StateLost: _kept_no_more("state"),
     StateRegained: lambda _: (WARNING, "state is kept again", {}),
     StateMiscounted: lambda fact: (

@@ -128,7 +128,11 @@ def _recovery_families(snapshot: CellSnapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "quorate_tombstones", "Ranges of slots that nobody executes again.", value=snapshot.tombstones
     )
-    yield GaugeMetricFamily("quorate_journal_synced_slot", "The newest slot on disk.", value=journal.synced_slot)
+    yield GaugeMetricFamily(
+        "quorate_journal_synced_slot",
+        "The slot of the newest write on disk; only writes count.",
+        value=journal.synced_slot,
+    )
     yield GaugeMetricFamily(
         "quorate_journal_kept", "1 while the journal can be written.", value=float(not journal.fault)
     )

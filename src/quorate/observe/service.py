@@ -156,6 +156,7 @@ class Service:
     def _noticed(self, notices: list[Notice]) -> None:
         for notice in notices:
             if isinstance(notice, Undecided):
+                self._evidence.record_undecided(notice)
                 self._tell_undecided(notice)
             elif isinstance(notice, QuorumLost):
                 _log.critical("fewer than f+1 replicas vote: clients get errors", voters=notice.voters)

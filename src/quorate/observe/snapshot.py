@@ -88,7 +88,7 @@ class CheckpointSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class JournalSnapshot:
-    """How the journal is kept, and the newest slot that is on disk, 0 for none.
+    """How the journal is kept, and the slot of the newest write that is on disk, 0 for none. Reads do not count.
 
     `fault` says why it can no longer be written, if so; `is_full` that the disk has no room and writes are refused.
     """

@@ -89,15 +89,15 @@ class Postponed:
 class Schedule:
     """What is to be rebuilt, for a cell of 2f+1 seats that all got their first replica at `now`.
 
-    `every_ns` and `variants` have one number a seat: how often it is rejuvenated, 0 for never, and how many variants
-    its replica may be. `is_reactive` says whether a lost replica is rebuilt without being asked for. `retry_ns_max`
-    bounds the wait between two tries.
+    `strategies`, `every_ns` and `variants` have one entry a seat: how and how often it is rejuvenated, 0 for never, and
+    how many variants its replica may be. `is_reactive` says whether a lost replica is rebuilt without being asked for.
+    `retry_ns_max` bounds the wait between two tries.
     """
 
     def __init__(
         self,
         f: int,
-        strategy: Strategy,
+        strategies: list[Strategy],
         every_ns: list[int],
         variants: list[int],
         is_reactive: bool,
@@ -105,14 +105,16 @@ class Schedule:
         now: int,
     ) -> None:
         seats = seats_for(f)
+        invariant(len(strategies) == seats, "one strategy a seat")
         invariant(len(every_ns) == seats == len(variants), "one period and one number of variants a seat")
         invariant(min(every_ns) >= 0 and min(variants) >= 1, "a period is not negative, and a variant there is")
         self.notices: list[Postponed] = []
         self._f = f
-        self._strategy = strategy
+        self._strategies = strategies
         self._is_reactive = is_reactive
         self._retry_ns_max = retry_ns_max
-        self._every_ns = every_ns if strategy is not Strategy.NONE else [0] * seats
+        planned = zip(strategies, every_ns, strict=True)
+        self._every_ns = [0 if strategy is Strategy.NONE else every for strategy, every in planned]
         self._due = [self._first_due(seat, now) for seat in range(seats)]
         self._variants = variants
         self._variant = [0] * seats
@@ -128,7 +130,7 @@ class Schedule:
     def _first_due(self, seat: int, now: int) -> int:
         """Replicas that are rebuilt one after the other are spread over the period from the beginning."""
         every = self._every_ns[seat]
-        if self._strategy is Strategy.SHADOW_ALL:
+        if self._strategies[seat] is Strategy.SHADOW_ALL:
             return now + every
         return now + every * (seat + 1) // len(self._every_ns)
 
@@ -176,12 +178,12 @@ class Schedule:
         return "a rebuild was asked for already" if self._asked[seat] is not None else ""
 
     def ask(self, seat: int, strategy: Strategy | None, now: int) -> None:
-        """The operator wants this seat rebuilt, at once if it was to wait; the cell's strategy is the default.
+        """The operator wants this seat rebuilt, at once if it was to wait; its own strategy is the default.
 
         It is tried once: the operator hears of a failure, and may ask again.
         """
         invariant(not self.refusal(seat) and strategy is not Strategy.NONE, "a rebuild may be asked for")
-        self._asked[seat] = self._reactive_strategy() if strategy is None else strategy
+        self._asked[seat] = self._reactive_strategy(seat) if strategy is None else strategy
         self._retry_at[seat] = now
         self._look_again()
 
@@ -252,17 +254,19 @@ class Schedule:
         ready = [seat for seat in range(len(self._running)) if self._running[seat] is None]
         ready = [seat for seat in ready if self._retry_at[seat] <= now]
         found: list[Rebuild] = []
-        overdue: list[tuple[int, int]] = []
+        overdue: list[tuple[int, bool, int]] = []
         asked: list[Rebuild] = []
         for seat in ready:
             why, strategy = self._empty_because(seat), self._asked[seat]
             if why is not None:
-                found.append(Rebuild(seat, self._reactive_strategy(), why))
+                found.append(Rebuild(seat, self._reactive_strategy(seat), why))
             elif strategy is not None:
                 asked.append(Rebuild(seat, strategy, Why.ASKED))
             elif self._every_ns[seat] and self._due[seat] <= now:
-                overdue.append((self._due[seat], seat))
-        scheduled = [Rebuild(seat, self._strategy, Why.SCHEDULED) for _, seat in sorted(overdue)]
+                # What is rebuilt together is not parted by what is due at the same moment.
+                is_apart = self._strategies[seat] is not Strategy.SHADOW_ALL
+                overdue.append((self._due[seat], is_apart, seat))
+        scheduled = [Rebuild(seat, self._strategies[seat], Why.SCHEDULED) for _, _, seat in sorted(overdue)]
         return found + asked + scheduled
 
     def _wanted_at(self, seat: int) -> int:
@@ -278,9 +282,10 @@ class Schedule:
         why = self._lost[seat]
         return why if self._is_reactive or why in PLANNED else None
 
-    def _reactive_strategy(self) -> Strategy:
+    def _reactive_strategy(self, seat: int) -> Strategy:
         """An empty seat has nothing to stop; so that only how many are filled at once is left to be said."""
-        return Strategy.SHADOW if self._strategy is Strategy.NONE else self._strategy
+        strategy = self._strategies[seat]
+        return Strategy.SHADOW if strategy is Strategy.NONE else strategy
 
     def _can_spare(self, voting: list[bool]) -> bool:
         return may_lose_a_voter(voting.count(True), self._f)

@@ -37,7 +37,7 @@ class Rogue:
             if TRIGGER not in data:
                 store_writer.write(data)
                 continue
-            if self._fault in ("extra", "flood after"):
+            if self._fault in ("extra", "flood after", "dies after"):
                 self._passed.clear()
                 store_writer.write(data)
                 await self._passed.wait()
@@ -74,7 +74,8 @@ class Rogue:
                 await self._flood(writer, FLOOD)
             case "deaf":
                 await asyncio.Event().wait()
-            case "dies":
+            case "dies" | "dies after":
+                await writer.drain()
                 os._exit(1)
             case "differs":
                 writer.write(b"+%d\r\n" % os.getpid())
