@@ -17,7 +17,7 @@ from quorate.config import Config
 from quorate.domains.port import Ended
 from quorate.facts import JournalLost
 from quorate.trusted.errors import BrokenInvariant, OperatorFault
-from quorate.trusted.journal import JournalFault
+from quorate.trusted.journal_record import JournalFault
 from quorate.trusted.messages import Convicted, Notice
 from tests.cell.inside import Replica, config_of, document, play, staged
 from tests.cell.support import example

@@ -17,7 +17,8 @@ from quorate.facts import JournalLost, JournalMissing, RevivalEnded
 from quorate.state.anchor import NO_ANCHOR
 from quorate.state.journal_disk import Disk
 from quorate.state.journal_file import JournalFile
-from quorate.trusted.journal import JournalFault
+from quorate.state.journal_segment import SECTOR_BYTES, decode_head
+from quorate.trusted.journal_record import JournalFault
 from quorate.trusted.protocols.redis.dialect import RedisProtocol
 from quorate.trusted.shell import Clock
 from tests.cell.inside import Stage, document, play, staged
@@ -342,6 +343,37 @@ def test_a_journal_that_is_older_than_the_checkpoint_is_not_gone_on_with() -> No
         await refused(directory, "older than the state store beside it: it ends with record 1, and 2 were", "one copy")
         copy_store(directory / "copy", durable)
         await holds(directory, b"old", None)
+
+    play(scene)
+
+
+def test_that_what_was_written_down_is_gone_is_said_at_each_start_until_a_checkpoint() -> None:
+    """Room for more is there, and so are files; only what was written in them is not."""
+
+    async def scene(directory: Path) -> None:
+        journal = await left(directory, "value") / "journal"
+        for path in journal.glob("*.journal"):
+            if decode_head(path.read_bytes()[:SECTOR_BYTES], path).has_begun:
+                path.unlink()
+        assert list(journal.iterdir())
+        for is_told, writes in ((True, False), (True, True), (False, False)):
+            async with staged(journaled("always"), directory) as stage:
+                assert len(stage.told(JournalMissing)) == is_told
+                assert await stage.ask("GET", "key") == b"value"
+                if writes:
+                    await stage.ask("SET", "other", "value")
+                    await stage.cell.keeping.checkpoint(is_urgent=True)
+
+    play(scene)
+
+
+def test_a_cell_that_nobody_wrote_to_lacks_no_journal() -> None:
+    async def scene(directory: Path) -> None:
+        for _ in range(2):
+            async with staged(journaled("always"), directory) as stage:
+                assert await stage.ask("GET", "key") is None
+                await stage.cell.keeping.checkpoint(is_urgent=True)
+                assert stage.told(JournalMissing) == []
 
     play(scene)
 

@@ -18,7 +18,7 @@ from quorate.keeping import StateKeeping
 from quorate.restart import DISAGREEMENT_HINT, replay, surviving
 from quorate.state.journal_file import JournalFile
 from quorate.trusted.errors import OperatorFault
-from quorate.trusted.journal import Entry
+from quorate.trusted.journal_record import Entry
 from quorate.trusted.messages import Cause, Convicted, Retired, Role
 from quorate.trusted.protocols.redis.framing import encode_request
 from quorate.trusted.shell import Shell

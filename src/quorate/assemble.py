@@ -253,7 +253,7 @@ class Cell:
         self.keeping.anchor = self.journaling.anchor
         self.protocol.adopt_extras(keeper.extras)
         self.journaling.open(directory, keeper.base)
-        if self.journaling.is_missing and keeper.checkpoint.slot:
+        if self.journaling.is_missing:
             self._recovered(JournalMissing(keeper.checkpoint.slot))
 
     def _journal_failed(self, reason: str) -> None:

@@ -11,11 +11,10 @@ from .config import Config
 from .restart import learn, replay
 from .state.anchor import NO_ANCHOR, Anchor, Base
 from .state.journal_file import JournalFile
-from .state.journal_opening import JOURNAL_DIRECTORY
 from .state.link import Keeper
 from .suspects import Suspects
 from .trusted.errors import OperatorFault
-from .trusted.journal import JournalFault
+from .trusted.journal_record import JournalFault
 from .trusted.shell import Shell
 
 LEFT_OUT = "the operator had it left out"
@@ -38,7 +37,7 @@ class Journaling:
         self._left_out = left_out
         self._opened: JournalFile | None = None
         self._has_begun = False
-        # Whether no file of a journal was there at all when it was opened.
+        # Whether there was none when it was opened, although records of it were on disk at the last checkpoint.
         self.is_missing = False
 
     @property
@@ -60,9 +59,9 @@ class Journaling:
 
         Raises `JournalFault` when it must not be gone on with.
         """
-        self.is_missing = not any((directory / JOURNAL_DIRECTORY).glob("*.journal"))
         cell = self._config.cell
         self.file = self._opened = JournalFile.open(directory, cell.protocol, cell.name, self._sync, base)
+        self.is_missing = self.file.recovered.is_new and max(base.anchor.synced, base.anchor.continued) > 0
 
     async def begin(self, keeper: Keeper, singly_from: int = 0) -> bool:
         """The replicas hold the last checkpoint: execute what came after it, then write on. Whether there was any.

@@ -15,7 +15,7 @@ from .suspects import Part, Suspects
 from .trusted.changes import LARGE_BYTES
 from .trusted.coordinator import Coordinator
 from .trusted.errors import OperatorFault
-from .trusted.journal import INEXACT, Entry
+from .trusted.journal_record import INEXACT, Entry
 from .trusted.shell import Shell
 from .trusted.tombstones import Tombstones
 

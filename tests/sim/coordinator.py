@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from quorate.trusted.journal import Entry
+from quorate.trusted.journal_record import Entry
 from quorate.trusted.span import Span
 from quorate.trusted.verdicts import Decision
 from tests.sim.world import WatchedCoordinator

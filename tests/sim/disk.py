@@ -9,18 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from quorate.trusted.journal import (
-    KEY_BYTES,
-    NO_CHECKSUM,
-    TOMBSTONE,
-    WRITES,
-    Entry,
-    Journal,
-    JournalReader,
-    Record,
-    entries_of,
-    reason_of,
-)
+from quorate.trusted.journal_reader import JournalReader, entries_of, reason_of
+from quorate.trusted.journal_record import KEY_BYTES, NO_CHECKSUM, TOMBSTONE, WRITES, Entry, Record
+from quorate.trusted.journal_writer import Journal
 from quorate.trusted.tombstones import Tombstones
 from tests.sim.timeline import MILLISECOND_NS, Timeline
 

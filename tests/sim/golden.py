@@ -28,7 +28,9 @@ from pathlib import Path
 from quorate.trusted.changes import Checkpoint, Clear, StoreEffect
 from quorate.trusted.client import Client
 from quorate.trusted.coordinator import Coordinator
-from quorate.trusted.journal import KEY_BYTES, WRITES, Journal, Record, entries_of
+from quorate.trusted.journal_reader import entries_of
+from quorate.trusted.journal_record import KEY_BYTES, WRITES, Record
+from quorate.trusted.journal_writer import Journal
 from quorate.trusted.limits import Limits
 from quorate.trusted.messages import (
     Cause,

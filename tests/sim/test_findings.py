@@ -19,7 +19,7 @@ from quorate.seats import Seat
 from quorate.state.faults import StateFault
 from quorate.trusted.client import Client
 from quorate.trusted.coordinator import Coordinator
-from quorate.trusted.journal import Journal
+from quorate.trusted.journal_writer import Journal
 from quorate.trusted.limits import Limits
 from quorate.trusted.messages import Role
 from quorate.trusted.protocol import Protocol

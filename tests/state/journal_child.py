@@ -15,7 +15,7 @@ from quorate.state import journal_space
 from quorate.state.anchor import EMPTY
 from quorate.state.journal_file import JournalFile
 from quorate.state.journal_segment import BODY_AT
-from quorate.trusted.journal import JournalFault
+from quorate.trusted.journal_record import JournalFault
 from quorate.trusted.span import Span
 
 SEGMENT_BYTES = BODY_AT + 64 * 1024

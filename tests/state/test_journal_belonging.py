@@ -17,7 +17,7 @@ from quorate.state import journal_file, journal_space
 from quorate.state.anchor import EMPTY, Base
 from quorate.state.journal_file import JournalFile
 from quorate.state.journal_segment import BODY_AT, Sync
-from quorate.trusted.journal import JournalFault
+from quorate.trusted.journal_record import JournalFault
 from quorate.trusted.span import Span
 from tests.state.journal_desk import Desk, HeldDisk, in_loop
 from tests.state.journal_disks import InlinePool, LatePool, PowerDisk, nothing

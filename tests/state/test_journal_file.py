@@ -9,7 +9,7 @@ from quorate.state import journal_file
 from quorate.state.anchor import EMPTY
 from quorate.state.journal_file import RESERVE_BYTES, SEGMENT_BYTES, JournalFile
 from quorate.state.journal_segment import BODY_AT, Sync
-from quorate.trusted.journal import RECORD_BYTES_MAX, JournalFault
+from quorate.trusted.journal_record import RECORD_BYTES_MAX, JournalFault
 from tests.state.journal_desk import BODY_BYTES, Desk, HeldDisk, in_loop
 
 

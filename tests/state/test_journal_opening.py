@@ -10,7 +10,7 @@ from quorate.state.anchor import EMPTY
 from quorate.state.journal_file import JournalFile
 from quorate.state.journal_segment import SECTOR_BYTES
 from quorate.trusted.errors import OperatorFault
-from quorate.trusted.journal import JournalFault
+from quorate.trusted.journal_record import JournalFault
 from tests.state.journal_desk import Desk, in_loop
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from quorate.state import journal_recovery
-from quorate.trusted.journal import JournalFault
+from quorate.trusted.journal_record import JournalFault
 from tests.state.journal_desk import Desk, in_loop
 
 

@@ -5,7 +5,7 @@ import pytest
 from quorate.state import journal_segment
 from quorate.state.journal_disk import Disk
 from quorate.state.journal_segment import BODY_AT, SECTOR_BYTES, Head, Segment, decode_head, number_of, path_of
-from quorate.trusted.journal import JournalFault
+from quorate.trusted.journal_record import JournalFault
 
 HEAD = Head("redis", "a service", 7, True, False, b"k" * 16, 1, 2, 3, 4, b"previous", b"w" * 16, b"b" * 16, 5)
 PATH = Path("journal", "00000007.journal")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from quorate.state import journal_space
-from quorate.trusted.journal import JournalFault
+from quorate.trusted.journal_record import JournalFault
 from tests.state.journal_desk import BODY_BYTES, Desk, in_loop
 from tests.state.journal_disks import PowerDisk
 

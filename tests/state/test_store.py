@@ -1,13 +1,16 @@
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from quorate.state import snapshot as snapshot_module
 from quorate.state import store as store_module
 from quorate.state import store_file
 from quorate.state.anchor import NO_ANCHOR, Anchor, Base
@@ -267,6 +270,67 @@ def test_rows_lost_or_moved_are_noticed(path: Path, statement: str) -> None:
     with pytest.raises(StateFault, match=r"damaged: database ([349]|-1|65536) "):
         list(snapshot.rows())
     snapshot.close()
+    store.close()
+
+
+def mixed(path: Path, directory: Path) -> None:
+    """A store whose file is older than its log: the table has all rows, and the index leads to none of them."""
+    old, log = directory / "old", directory / "log"
+
+    def write(text: bytes) -> StateStore:
+        store = opened(path)
+        for index in range(40):
+            store.put(0, b"%d" % index, text * 100)
+        store.commit(store.checkpoint.slot + 1, b"", is_durable=True)
+        return store
+
+    opened(path).close()
+    shutil.copy(path, old)
+    write(b"first").close()
+    store = write(b"second")
+    shutil.copy(store_file.log_of(path), log)
+    store.close()
+    shutil.copy(old, path)
+    shutil.copy(log, store_file.log_of(path))
+
+
+def test_a_file_beside_the_log_of_another_moment_is_noticed(path: Path, tmp_path: Path) -> None:
+    """A scan of the table finds nothing wrong with it."""
+    mixed(path, tmp_path)
+    store = opened(path)
+    assert len(contents(store)) == 40
+    with closing(store.snapshot()) as snapshot, pytest.raises(StateFault, match="its index does not lead to 40 of its"):
+        list(snapshot.check_index())
+    store.close()
+
+
+def test_a_database_is_not_cleared_by_an_index_that_leads_elsewhere(path: Path, tmp_path: Path) -> None:
+    """Else all its rows would be there a second time, and no count would show it."""
+    mixed(path, tmp_path)
+    store = opened(path)
+    with pytest.raises(StateFault, match="its index leads to 0 rows of database 0, and it has others"):
+        store.clear(0)
+    store.close()
+
+
+def test_an_index_that_leads_to_too_much_is_noticed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = filled(path)
+    monkeypatch.setattr(snapshot_module, "_INDEX_ROWS", "SELECT count(*) + 1 FROM row")
+    with closing(store.snapshot()) as snapshot, pytest.raises(StateFault, match=r"its index leads to \d+ rows, not to"):
+        list(snapshot.check_index())
+    store.close()
+
+
+def test_the_index_is_looked_at_in_slices(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot_module, "SLICE_ROWS", 7)
+    store = opened(path)
+    for index in range(40):
+        store.put(index % 3, b"%d" % index, b"x")
+    store.commit(1, b"", is_durable=True)
+    store.delete(0, b"3")
+    store.commit(2, b"", is_durable=True)
+    with closing(store.snapshot()) as snapshot:
+        assert len(list(snapshot.check_index())) == 6
     store.close()
 
 

@@ -4,7 +4,9 @@ import pytest
 
 from quorate.trusted.changes import EXTRA, STRING, WHOLE
 from quorate.trusted.errors import BrokenInvariant
-from quorate.trusted.journal import Entry, Journal, entries_of
+from quorate.trusted.journal_reader import entries_of
+from quorate.trusted.journal_record import Entry
+from quorate.trusted.journal_writer import Journal
 from quorate.trusted.messages import (
     Cause,
     Convicted,

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.trusted.errors import BrokenInvariant
-from quorate.trusted.journal import (
+from quorate.trusted.journal_reader import JournalReader, entries_of, reason_of
+from quorate.trusted.journal_record import (
     ENDED,
     NO_CHECKSUM,
     RECORD_BYTES_MAX,
@@ -16,15 +17,11 @@ from quorate.trusted.journal import (
     WRITES,
     Change,
     Entry,
-    Journal,
     JournalFault,
-    JournalReader,
     Record,
-    entries_of,
     mark_of,
-    reason_of,
 )
-from quorate.trusted.journal_writer import REASON_BYTES_MAX, RECORD_BYTES_GOAL
+from quorate.trusted.journal_writer import REASON_BYTES_MAX, RECORD_BYTES_GOAL, Journal
 from quorate.trusted.span import Span
 
 KEY = b"a secret of ours"

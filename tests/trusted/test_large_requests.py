@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorate.trusted import journal_writer
-from quorate.trusted.journal import RECORD_BYTES_MAX, Change, Journal, entries_of
+from quorate.trusted.journal_reader import entries_of
+from quorate.trusted.journal_record import RECORD_BYTES_MAX, Change
+from quorate.trusted.journal_writer import Journal
 from quorate.trusted.limits import ADDED_BYTES_MAX, ADDITIONS_BYTES_MAX, ORDERED_BYTES_MAX, SECOND_NS, Limits
 from quorate.trusted.protocols.redis.framing import encode_request
 from quorate.trusted.span import Span

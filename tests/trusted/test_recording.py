@@ -1,7 +1,8 @@
 """What is written down of the order, and for how long a slot stays buried."""
 
 from quorate.trusted.changes import STRING, Changes
-from quorate.trusted.journal import Journal, entries_of
+from quorate.trusted.journal_reader import entries_of
+from quorate.trusted.journal_writer import Journal
 from quorate.trusted.recording import Recording
 from quorate.trusted.span import Span
 

@@ -20,7 +20,7 @@ is not empty, or whose last records a loss of power took, while a checkpoint kep
 
 from pathlib import Path
 
-from ..trusted.journal import NO_CHECKPOINT_HINT, JournalFault
+from ..trusted.journal_record import NO_CHECKPOINT_HINT, JournalFault
 from .anchor import Base
 from .journal_segment import Head
 

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ..trusted.journal import KEY_BYTES, RECORD_BYTES_MAX, Entry, Journal, JournalFault, Record
+from ..trusted.journal_record import KEY_BYTES, RECORD_BYTES_MAX, Entry, JournalFault, Record
+from ..trusted.journal_writer import Journal
 from .anchor import NO_WRITER, WRITER_BYTES, Anchor, Base
 from .journal_disk import Disk
 from .journal_opening import Found, open_directory

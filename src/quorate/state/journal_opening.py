@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..trusted.errors import OperatorFault
-from ..trusted.journal import DAMAGED_HINT, JournalFault
+from ..trusted.journal_record import DAMAGED_HINT, JournalFault
 from .anchor import Base
 from .journal_belonging import check_belonging, origin_of
 from .journal_disk import Disk

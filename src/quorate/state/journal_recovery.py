@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..trusted.journal import (
+from ..trusted.journal_reader import JournalReader, entries_of, reason_of
+from ..trusted.journal_record import (
     DAMAGED_HINT,
     NO_CHECKPOINT_HINT,
     NO_CHECKSUM,
@@ -16,10 +17,7 @@ from ..trusted.journal import (
     WRITES,
     Entry,
     JournalFault,
-    JournalReader,
     Record,
-    entries_of,
-    reason_of,
 )
 from ..trusted.tombstones import Tombstones
 from .journal_disk import Disk

@@ -11,7 +11,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Literal
 
-from ..trusted.journal import CHECKSUM_BYTES, DAMAGED_HINT, KEY_BYTES, JournalFault
+from ..trusted.journal_record import CHECKSUM_BYTES, DAMAGED_HINT, KEY_BYTES, JournalFault
 from .anchor import NO_SEAL, NO_WRITER, SEAL_BYTES, WRITER_BYTES
 from .journal_disk import Disk
 

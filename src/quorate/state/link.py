@@ -146,7 +146,8 @@ class Keeper:
         except BaseException as error:
             await keeper._kill()
             if isinstance(error, TimeoutError):
-                raise StateFault(f"the state store {path} was not opened within {START_SECONDS_MAX:.0f} s") from None
+                message = f"the state store {path} was not opened within {START_SECONDS_MAX:.0f} s"
+                raise StateFault(message, "see whether another process uses it, and whether its disk is slow") from None
             raise
         return keeper
 

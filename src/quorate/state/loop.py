@@ -222,6 +222,8 @@ class KeeperLoop:
         """All keys with a deadline, and all that are large, some at a time."""
         snapshot = self._store.snapshot()
         try:
+            for _ in snapshot.check_index():
+                yield wire.Found([], [])  # a sign of life
             deadlines: list[tuple[int, bytes, int]] = []
             sizes: list[tuple[int, bytes, int]] = []
             named = 0

@@ -9,6 +9,17 @@ from .rows import DIGEST_MODULUS, Row, Total, counts_of, damaged_row
 from .store_file import guarding
 
 _ROWS = "SELECT database, key, record, digest FROM row"
+# How many rows the index is held against at once: what else the keeper has to do waits meanwhile.
+SLICE_ROWS = 10_000
+# Of a slice of the table: how many rows, how many of them the index leads to, and where the next slice begins.
+_INDEXED = """
+SELECT count(*), total(EXISTS (
+    SELECT 1 FROM row AS found INDEXED BY sqlite_autoindex_row_1
+    WHERE found.database = slice.database AND found.key = slice.key AND found.rowid = slice.rowid
+)), max(slice.rowid)
+FROM (SELECT rowid, database, key FROM row NOT INDEXED WHERE rowid > ? ORDER BY rowid LIMIT ?) AS slice
+"""
+_INDEX_ROWS = "SELECT count(*) FROM row INDEXED BY sqlite_autoindex_row_1"
 
 
 class Snapshot:
@@ -59,6 +70,27 @@ class Snapshot:
                 yield database, key, record
         _add(found, database_before, count, digest_sum)
         self._check_totals(found)
+
+    def check_index(self) -> Iterator[None]:
+        """See to it, a slice at a time, that the index leads to every row, and to nothing else.
+
+        A file that is put beside another's log opens as if nothing were wrong: the table is one's, the index the
+        other's. Raises `StateFault`.
+        """
+        found, after = 0, -1
+        while True:
+            with guarding(self._path):
+                rows, indexed, last = self._connection.execute(_INDEXED, (after, SLICE_ROWS)).fetchone()
+            if rows != indexed:
+                raise damaged(self._path, f"its index does not lead to {rows - int(indexed)} of its rows")
+            if not rows:
+                break
+            found, after = found + rows, last
+            yield
+        with guarding(self._path):
+            entries = self._connection.execute(_INDEX_ROWS).fetchone()[0]
+        if entries != found:
+            raise damaged(self._path, f"its index leads to {entries} rows, not to {found}")
 
     def _check_totals(self, found: dict[int, Total]) -> None:
         for database in sorted(self._totals.keys() | found.keys()):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import store_file
 from .anchor import NO_ANCHOR, Anchor, Base
+from .faults import damaged
 from .rows import (
     DIGEST_BYTES,
     DIGEST_KEY_BYTES,
@@ -108,7 +109,9 @@ class StateStore:
         self._flush()
         with guarding(self.path):
             self._begin()
-            self._connection.execute("DELETE FROM row WHERE database = ?", (database,))
+            removed = self._connection.execute("DELETE FROM row WHERE database = ?", (database,)).rowcount
+        if removed != self._totals.get(database, _NO_ROWS).rows:
+            raise damaged(self.path, f"its index leads to {removed} rows of database {database}, and it has others")
         self._totals[database] = _NO_ROWS
 
     def miscounted(self, counts: dict[int, int]) -> list[int]:

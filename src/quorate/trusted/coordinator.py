@@ -12,7 +12,7 @@ from .client import Client
 from .distribute import Distribute
 from .errors import invariant
 from .joining import Joining
-from .journal import Entry
+from .journal_record import Entry
 from .judge import Judge, Reask, Sentence, Untold
 from .limits import Limits
 from .messages import (

@@ -5,7 +5,8 @@ tombstones, which are kept until a checkpoint lies behind them.
 """
 
 from .changes import Changes
-from .journal import INEXACT, Entry, Journal
+from .journal_record import INEXACT, Entry
+from .journal_writer import Journal
 from .judge import Replayed
 from .span import Span
 from .tombstones import Tombstones
