@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate import assemble, journaling, keeping, rebuild, restart
+from quorate import assemble, boot, journaling, keeping, rebuild, restart
 from quorate.facts import RebuildFailed, RevivalBegan, RevivalEnded, SeatLeftEmpty
 from quorate.keeping import StateKeeping
 from quorate.restart import DISAGREEMENT_HINT, replay, surviving
@@ -252,8 +252,9 @@ def test_replicas_that_are_lost_at_any_moment_of_a_start_begin_anew(
     play(scene)
 
 
-def test_a_start_that_loses_all_it_has_while_it_reads_is_refused() -> None:
+def test_a_start_that_loses_all_it_has_while_it_reads_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not wait for what can no longer be read."""
+    monkeypatch.setattr(boot, "BOOT_SECONDS_MAX", 3.0)
     lives: dict[str, int] = {}
 
     def frail(replica: Replica, request: list[bytes], reply: bytes) -> bytes | None:
@@ -266,6 +267,7 @@ def test_a_start_that_loses_all_it_has_while_it_reads_is_refused() -> None:
         async with staged(durable(), directory) as stage:
             await stage.ask("INCR", "counter")
         fault = await refused(directory, one=frail, two=frail, three=frail)
+        assert lives
         assert "did not become ready" in str(fault)
 
     play(scene)

@@ -140,6 +140,13 @@ def test_feeds_hear_nothing_of_a_checkpoint_that_was_miscounted_and_of_all_at_th
     assert {b"noted by nobody", b"new"} <= replica.databases[0].keys() | replica.databases[3].keys()
 
 
+def told(coordinator: Coordinator) -> list[wire.Found]:
+    """The parts in which anything was told. While the index is looked at, there is nothing to tell but that."""
+    parts = [message for message in coordinator.heard if isinstance(message, wire.Found)]
+    assert parts[0] == wire.Found([], [])
+    return parts[1:]
+
+
 def test_keys_with_deadlines_are_told_in_parts_between_other_work(
     coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +154,7 @@ def test_keys_with_deadlines_are_told_in_parts_between_other_work(
     filled(coordinator)
     coordinator.say(wire.Load(), wire.AskPage(None, 1))
     assert coordinator.until(wire.Loaded) == wire.Loaded(1, b"x")
-    parts = [message.deadlines for message in coordinator.heard if isinstance(message, wire.Found)]
+    parts = [found.deadlines for found in told(coordinator)]
     assert [len(part) for part in parts] == [20, 20, 10]
     assert sorted(item for part in parts for item in part) == sorted((0, b"%d" % n, n) for n in range(50))
     assert any(isinstance(message, wire.Paged) for message in coordinator.heard)
@@ -162,7 +169,7 @@ def test_long_names_are_told_in_parts_too(coordinator: Coordinator, monkeypatch:
         coordinator.turn()
     coordinator.say(wire.Commit(1, False, b"x", {0: 5}, NO_ANCHOR), wire.Load())
     coordinator.until(wire.Loaded)
-    parts = [message.sizes for message in coordinator.heard if isinstance(message, wire.Found)]
+    parts = [found.sizes for found in told(coordinator)]
     assert [len(part) for part in parts] == [3, 2]
     assert sorted(key for part in parts for _, key, _ in part) == [put.key for put in puts]
     assert {size for part in parts for _, _, size in part} == {len(long)}
