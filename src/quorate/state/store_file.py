@@ -7,10 +7,11 @@ While a connection is open, this process must close no other descriptor of the f
 it, and whoever looks into the file from outside, and takes himself for the last, removes the write-ahead log.
 """
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,6 +116,17 @@ def open_file(path: Path) -> int:
     except OSError as error:
         hint = "set cell.state to a directory that you may write"
         raise StateFault(f"cannot use the state store {path}: {error.strerror}", hint) from None
+
+
+def claim(path: Path) -> None:
+    """Wait until no other process has claimed the store at `path`, and claim it as long as this one lives.
+
+    A keeper that was killed in the middle of a commit, on a slow disk, may end only when that is done. Who opened the
+    store before would not see that commit, and go on from the one before it.
+    """
+    descriptor = open_file(path)  # never closed, for the sake of SQLite's locks too
+    with suppress(OSError):  # a file system may have no such locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def synchronise(descriptor: int, path: Path) -> None:
